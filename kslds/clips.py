@@ -1,0 +1,508 @@
+"""Cutting: from segments to exact frame spans (`trim`), and from spans to clips (`resize`).
+
+`trim` is arithmetic on the timestamp tables. `resize` decodes each recording once and
+encodes each clip once; a recording's clips go into one pack, named by content and
+parameters, so finished work is found again and unfinished work is not taken for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from kslds import pack, video
+from kslds.engine import Progress, run
+from kslds.errors import IncompleteDataset, MissingFile, RecipeError
+from kslds.manifest import Dataset, canonical_json, sha256_file
+from kslds.probe import frame_ms, sound_pts
+from kslds.schema import Clip, Dropped, Recording, Segment, Timing
+
+_RENDER_VERSION = 1
+"""Raised whenever the same plan renders to other bytes."""
+
+_MAX_OPEN = 16
+"""Encoders fed at a time; where more clips overlap, the recording is decoded again for the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """The `[clips]` part of a recipe.
+
+    Raises:
+        RecipeError: A value is out of range.
+    """
+
+    size: int = 224
+    fit: video.Fit = "pad"
+    margin_ms: tuple[int, int] = (0, 0)
+    fps: str | int | float = "source"
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 4096 or self.size % 2:
+            raise RecipeError(
+                f"[clips] size = {self.size}: expected an even number from 16 to 4096."
+            )
+        if self.fit not in video.FITS:
+            raise RecipeError(f"[clips] fit = {self.fit!r} is not one of {', '.join(video.FITS)}.")
+        if len(self.margin_ms) != 2 or min(self.margin_ms) < 0 or max(self.margin_ms) > 60_000:
+            raise RecipeError(
+                f"[clips] margin_ms = {list(self.margin_ms)}: expected two numbers of ms, before "
+                "and after, from 0 to 60000."
+            )
+        if isinstance(self.fps, str):
+            if self.fps != "source":
+                raise RecipeError(f"[clips] fps = {self.fps!r}: expected 'source' or a number.")
+        elif not 1 <= self.fps <= 240:
+            raise RecipeError(f"[clips] fps = {self.fps}: expected 1 to 240.")
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames per second to resample to; None keeps every source frame."""
+        return None if isinstance(self.fps, str) else Fraction(str(self.fps))
+
+
+# --------------------------------------------------------------------------- trim
+
+
+def _resampled(pts: Sequence[int], *, span_end: int, base: Fraction, rate: Fraction) -> list[int]:
+    """Which of the span's frames is on show at 0, 1/rate, 2/rate … seconds after its first."""
+    count = max(1, int((span_end - pts[0]) * base * rate))
+    ticks = [pts[0] + int(k / rate / base) for k in range(count)]
+    return [int(i) for i in np.searchsorted(np.asarray(pts), ticks, side="right") - 1]
+
+
+def _span_end(timing: Timing, recording: Recording, last: int) -> int:
+    """Timestamp at which the last frame of a span ends."""
+    if last + 1 < len(timing.pts):
+        return timing.pts[last + 1]
+    base = Fraction(recording.time_base_num, recording.time_base_den)
+    return max(timing.pts[last] + 1, int(Fraction(recording.end_ms, 1000) / base))
+
+
+def _plan(
+    segment: Segment, *, recording: Recording, timing: Timing, pts_ms: Any, options: ClipOptions
+) -> Clip | None:
+    before, after = options.margin_ms
+    start_ms = max(0, segment.start_ms - before)
+    end_ms = min(recording.end_ms, segment.end_ms + after)
+    first, stop = (int(i) for i in np.searchsorted(pts_ms, [start_ms, end_ms]))
+    if first >= stop:
+        return None
+    base = Fraction(recording.time_base_num, recording.time_base_den)
+    shown = timing.pts[first:stop]
+    end = _span_end(timing, recording, stop - 1)
+    rate, count = options.rate, stop - first
+    if rate is not None:
+        count = len(_resampled(shown, span_end=end, base=base, rate=rate))
+    fps = rate or (count / ((end - shown[0]) * base)).limit_denominator(100_000)
+    digest = hashlib.sha256(segment.segment_id.encode()).hexdigest()
+    return Clip(
+        clip_id=f"{segment.recording_id}-{segment.start_ms:08d}-{digest[:6]}",
+        segment_id=segment.segment_id,
+        recording_id=segment.recording_id,
+        source_file=recording.source_file,
+        gloss_id=segment.gloss_id,
+        emotion=segment.emotion,
+        sentence=segment.sentence,
+        translation=segment.translation,
+        signer_id=segment.signer_id,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        first_frame=first,
+        last_frame=stop - 1,
+        first_pts=shown[0],
+        last_pts=shown[-1],
+        num_frames=count,
+        fps_num=fps.numerator,
+        fps_den=fps.denominator,
+        resampled=rate is not None,
+    )
+
+
+def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> None:
+    """Resolve every segment into a span of frames: writes the table `clips`; decodes nothing.
+
+    Frame *i* belongs to a span when ``start_ms <= floor(1000 * pts_i) < end_ms``.
+
+    Args:
+        dataset: Holds `recordings`, `timings` and validated `segments`.
+        options: Margins and rate.
+        unknown: What to do with a label that validation did not find in the lexicon:
+            ``drop`` drops its segments, anything else refuses.
+
+    Raises:
+        IncompleteDataset: Labels have not been validated.
+    """
+    recordings = {r.recording_id: r for r in dataset.read("recordings", Recording)}
+    timings = {t.recording_id: t for t in dataset.read("timings", Timing)}
+    segments = dataset.read("segments", Segment)
+    dropped: list[Dropped] = []
+    clips: list[Clip] = []
+
+    def drop(segment: Segment, code: str, reason: str) -> None:
+        dropped.append(
+            Dropped(stage="trim", table="clips", key=segment.segment_id, code=code,
+                    reason=f"{segment.source}: {reason}")
+        )  # fmt: skip
+
+    pts_ms: dict[str, Any] = {}
+    for segment in segments:
+        if segment.label is not None and segment.gloss_id is None:
+            if unknown != "drop":
+                raise IncompleteDataset(
+                    f"the label {segment.label!r} ({segment.source}) has no entry in the lexicon.",
+                    hint='Run: kslds validate DIR; or set [lexicon] unknown = "drop" or "keep".',
+                )
+            drop(segment, "K301", f"the label {segment.label!r} is not in the lexicon")
+            continue
+        recording, timing = recordings[segment.recording_id], timings[segment.recording_id]
+        if segment.recording_id not in pts_ms:
+            base = Fraction(recording.time_base_num, recording.time_base_den)
+            pts_ms[segment.recording_id] = np.array([frame_ms(p, base) for p in timing.pts])
+        clip = _plan(
+            segment,
+            recording=recording,
+            timing=timing,
+            pts_ms=pts_ms[segment.recording_id],
+            options=options,
+        )
+        if clip is None:
+            drop(segment, "K202", f"no frame starts in [{segment.start_ms}, {segment.end_ms}) ms")
+        else:
+            clips.append(clip)
+    dataset.write("clips", clips)
+    dataset.close_books(
+        "trim",
+        rows_in=len(segments),
+        rows_out=len(clips),
+        dropped=dropped,
+        facts={"frames": sum(c.num_frames for c in clips)},
+    )
+
+
+# --------------------------------------------------------------------------- resize
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """One recording and the clips to cut from it."""
+
+    recording: Recording
+    timing: Timing
+    clips: tuple[Clip, ...]
+    path: Path
+    folder: Path
+    options: ClipOptions
+    encodings: tuple[video.Encoding, ...]
+
+    @property
+    def base(self) -> Fraction:
+        return Fraction(self.recording.time_base_num, self.recording.time_base_den)
+
+    @cached_property
+    def geometry(self) -> video.Geometry:
+        return video.geometry(
+            self.recording.display_width,
+            self.recording.display_height,
+            size=self.options.size,
+            fit=self.options.fit,
+        )
+
+    def pack_path(self, encoding: video.Encoding) -> Path:
+        """Named by everything that decides the bytes inside."""
+        key = {
+            "content": self.recording.content_sha256,
+            "spans": [[c.clip_id, c.first_frame, c.last_frame, c.num_frames] for c in self.clips],
+            "size": self.options.size,
+            "fit": self.options.fit,
+            "fps": str(self.options.rate),
+            "encoding": [encoding.name, encoding.field, dict(encoding.options)],
+            "ffmpeg": video.ffmpeg_version(),
+            "version": _RENDER_VERSION,
+        }
+        digest = hashlib.sha256(canonical_json(key)).hexdigest()
+        name = f"{self.recording.recording_id}-{digest[:16]}.tar"
+        return self.folder / encoding.name / name
+
+
+class _Sink:
+    """One clip being encoded: fed with source frames, in every encoding that is missing."""
+
+    def __init__(self, clip: Clip, *, job: _Job, encodings: Sequence[video.Encoding]) -> None:
+        self.clip = clip
+        rate, base = job.options.rate, job.base
+        pts = job.timing.pts[clip.first_frame : clip.last_frame + 1]
+        if rate is None:
+            self._times = {i: [p] for i, p in enumerate(pts)}
+        else:
+            end = _span_end(job.timing, job.recording, clip.last_frame)
+            self._times = defaultdict(list)
+            for k, i in enumerate(_resampled(pts, span_end=end, base=base, rate=rate)):
+                self._times[i].append(k)
+            base = 1 / rate
+        self.received = 0
+        self._encoders = [
+            video.ClipEncoder(size=job.geometry.size, time_base=base, encoding=e) for e in encodings
+        ]
+
+    def add(self, index: int, frame: bytes) -> None:
+        self.received += 1
+        for pts in self._times.get(index - self.clip.first_frame, ()):
+            for encoder in self._encoders:
+                encoder.add(pts, frame)
+
+    def finish(self) -> list[video.EncodedClip] | None:
+        """One encoded clip per encoding, or None where frames are missing."""
+        if self.received != self.clip.last_frame - self.clip.first_frame + 1:
+            self.abort()
+            return None
+        return [encoder.finish() for encoder in self._encoders]
+
+    def abort(self) -> None:
+        for encoder in self._encoders:
+            encoder.abort()
+
+
+def _abort(sinks: Iterable[_Sink]) -> None:
+    for sink in sinks:
+        sink.abort()
+
+
+def _passes(clips: Iterable[Clip]) -> list[list[Clip]]:
+    """Clips in groups in which no more than `_MAX_OPEN` overlap, so that few encoders are open."""
+    groups: list[tuple[list[Clip], list[int]]] = []
+    for clip in sorted(clips, key=lambda c: (c.first_frame, c.last_frame, c.clip_id)):
+        for _, ends in groups:
+            ends[:] = [end for end in ends if end >= clip.first_frame]
+        free = next((group for group in groups if len(group[1]) < _MAX_OPEN), None)
+        if free is None:
+            free = ([], [])
+            groups.append(free)
+        free[0].append(clip)
+        free[1].append(clip.last_frame)
+    return [members for members, _ in groups]
+
+
+def _cut(
+    job: _Job, clips: list[Clip], *, encodings: Sequence[video.Encoding]
+) -> Iterator[tuple[Clip, list[video.EncodedClip] | None] | str]:
+    """Decode once, feed every clip; yields clips as they end, and last the decoder's complaints."""
+    index_of = {pts: i for i, pts in enumerate(job.timing.pts)}
+    waiting = list(reversed(clips))
+    last_needed = max(clip.last_frame for clip in clips)
+    active: list[_Sink] = []
+    finishing: list[tuple[Clip, Future[list[video.EncodedClip] | None]]] = []
+
+    with ExitStack() as stack:
+        # Closing a clip waits for its encoder; another thread does it while decoding goes on.
+        closer = stack.enter_context(ThreadPoolExecutor(1))
+        stack.callback(_abort, active)
+        decoded = stack.enter_context(
+            video.decoding(
+                job.path,
+                stream_index=job.recording.stream_index,
+                time_base=job.base,
+                origin_pts=job.recording.origin_pts,
+                geometry=job.geometry,
+            )
+        )
+
+        def close(sinks: list[_Sink]) -> None:
+            for sink in sorted(sinks, key=lambda s: (s.clip.last_frame, s.clip.clip_id)):
+                finishing.append((sink.clip, closer.submit(sink.finish)))
+                active.remove(sink)
+
+        for pts, frame in decoded.frames:
+            index = index_of.get(pts)
+            if index is None:
+                continue
+            close([s for s in active if s.clip.last_frame < index])
+            while waiting and waiting[-1].first_frame <= index:
+                active.append(_Sink(waiting.pop(), job=job, encodings=encodings))
+            for sink in active:
+                sink.add(index, frame)
+            close([s for s in active if s.clip.last_frame == index])
+            while finishing and finishing[0][1].done():
+                clip, future = finishing.pop(0)
+                yield clip, future.result()
+            if index >= last_needed:
+                break
+        close(list(active))
+        for clip, future in finishing:
+            yield clip, future.result()
+        for clip in waiting:
+            yield clip, None
+    yield decoded.errors
+
+
+def _facts(clip: video.EncodedClip, size: tuple[int, int]) -> bytes:
+    facts: dict[str, Any] = {
+        "width": size[0],
+        "height": size[1],
+        "num_frames": clip.num_frames,
+        "frames_sha256": clip.frames_sha256,
+        "psnr_db": clip.psnr_db,
+    }
+    if clip.frame_sizes:
+        facts["frame_sizes"] = list(clip.frame_sizes)
+    return canonical_json(facts)
+
+
+class _Damaged(Exception):
+    """Asks for a second, warier pass; never leaves this module."""
+
+
+def _render(job: _Job) -> None:
+    """Write the packs of one recording that are missing."""
+    missing = [e for e in job.encodings if not pack.is_complete(job.pack_path(e))]
+    if not missing:
+        return
+    if sha256_file(job.path) != job.recording.content_sha256:
+        raise IncompleteDataset(
+            f"{job.recording.source_file} changed since it was ingested.",
+            hint="Run: kslds ingest … again.",
+        )
+    try:
+        _write_packs(job, job.clips, encodings=missing, wary=True)
+    except _Damaged:
+        # The decoder complained or skipped frames: keep only clips whose every frame is sound.
+        sound = set(
+            sound_pts(job.path, stream_index=job.recording.stream_index, time_base=job.base)
+        )
+        shifted = [pts + job.recording.origin_pts in sound for pts in job.timing.pts]
+        whole = [c for c in job.clips if all(shifted[c.first_frame : c.last_frame + 1])]
+        _write_packs(job, whole, encodings=missing, wary=False)
+
+
+def _write_packs(
+    job: _Job, clips: Sequence[Clip], *, encodings: Sequence[video.Encoding], wary: bool
+) -> None:
+    with ExitStack() as stack:
+        writers = [stack.enter_context(pack.writing(job.pack_path(e))) for e in encodings]
+        for group in _passes(clips):
+            for result in _cut(job, group, encodings=encodings):
+                if isinstance(result, str):
+                    if result and wary:
+                        raise _Damaged
+                    continue
+                clip, encoded = result
+                if encoded is None:
+                    if wary:
+                        raise _Damaged
+                    continue
+                for writer, encoding, data in zip(writers, encodings, encoded, strict=True):
+                    writer.add(clip.clip_id, field=encoding.field, data=data.data)
+                    writer.add(clip.clip_id, field="json", data=_facts(data, job.geometry.size))
+
+
+def _rendered(job: _Job) -> Mapping[str, dict[str, Any]]:
+    """What the packs of a recording hold: clip_id → facts."""
+    found: dict[str, dict[str, Any]] = {}
+    for encoding in reversed(job.encodings):
+        with pack.PackReader(job.pack_path(encoding)) as reader:
+            found |= {key: json.loads(reader.read(key, field="json")) for key in reader.keys}
+    return found
+
+
+def resize(
+    dataset: Dataset,
+    *,
+    media: Mapping[str, Path],
+    options: ClipOptions,
+    encodings: Sequence[str] = ("h264",),
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Render the plan: one decode per recording, one encode per clip and encoding.
+
+    Every clip is decoded back and compared before it counts. Clips with frames that do not
+    decode are dropped (K201). Packs that no plan refers to any more are deleted.
+
+    Args:
+        dataset: Holds the plan (`trim`).
+        media: Name of each recording's file → path.
+        options: Size and fit; the plan's rate.
+        encodings: Names from `kslds.video.ENCODINGS`.
+        workers: Recordings at a time.
+        progress: Told after each recording.
+
+    Raises:
+        MissingFile: A recording's file is gone.
+        EncodeError: A clip did not come back as it went in.
+    """
+    recordings = {r.recording_id: r for r in dataset.read("recordings", Recording)}
+    timings = {t.recording_id: t for t in dataset.read("timings", Timing)}
+    clips = dataset.read("clips", Clip)
+    by_recording: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_recording[clip.recording_id].append(clip)
+    folder = dataset.root / "clips"
+    jobs = []
+    for recording_id, group in sorted(by_recording.items()):
+        recording = recordings[recording_id]
+        if recording.source_file not in media:
+            raise MissingFile(
+                f"the recording {recording.source_file} is no longer in the media folder.",
+                hint="Put it back, or run: kslds ingest … again.",
+            )
+        jobs.append(
+            _Job(
+                recording=recording,
+                timing=timings[recording_id],
+                clips=tuple(sorted(group, key=lambda c: c.clip_id)),
+                path=media[recording.source_file],
+                folder=folder,
+                options=options,
+                encodings=tuple(video.ENCODINGS[e] for e in encodings),
+            )
+        )
+    for _ in run(_render, jobs, stage="resize", workers=workers, progress=progress):
+        pass
+
+    rendered: list[Clip] = []
+    dropped: list[Dropped] = []
+    for job in jobs:
+        facts = _rendered(job)
+        for clip in job.clips:
+            known = facts.get(clip.clip_id)
+            if known is None:
+                reason = (
+                    f"frames {clip.first_frame} to {clip.last_frame} of {clip.source_file} "
+                    "do not all decode"
+                )
+                dropped.append(
+                    Dropped(
+                        stage="resize", table="clips", key=clip.clip_id, code="K201", reason=reason
+                    )
+                )
+                continue
+            known.pop("frame_sizes", None)
+            rendered.append(dataclasses.replace(clip, **cast(Any, known)))
+    _sweep(folder, keep={job.pack_path(e) for job in jobs for e in job.encodings})
+    dataset.write("clips", rendered)
+    dataset.close_books(
+        "resize",
+        rows_in=len(clips),
+        rows_out=len(rendered),
+        dropped=dropped,
+        facts={"frames": sum(c.num_frames for c in rendered)},
+    )
+
+
+def _sweep(folder: Path, *, keep: set[Path]) -> None:
+    wanted = keep | {pack.index_path(path) for path in keep}
+    for path in sorted(folder.glob("*/*")):
+        if path not in wanted:
+            path.unlink()

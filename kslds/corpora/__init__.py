@@ -1,0 +1,90 @@
+"""Annotation formats and collections: one module each, listed in `ADAPTERS`.
+
+An adapter is a function ``read(source: Source) -> Iterator[Annotation]``. It
+yields what the files say, unresolved: times are text in a unit, labels are as
+written. Resolving times against frames and labels against the lexicon is the
+same for all of them and happens later.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from kslds.errors import RecipeError
+
+UNITS = ("ms", "s", "frame", "timecode")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """One annotated interval as its file states it."""
+
+    source: str
+    """Where it was read: file name and line (or annotation id), as ``annotations.csv:5``."""
+    recording: str
+    """The media file as the annotation names it."""
+    start: str | None
+    """Start in `unit`, as written. None where the format leaves it open (see `problem`)."""
+    end: str | None
+    """End in `unit`, as written, exclusive."""
+    unit: str
+    """One of `UNITS`; ``timecode`` is ``HH:MM:SS.mmm``; frames count from 0, end exclusive."""
+    start_column: str = "start"
+    """What the file calls the start, for messages."""
+    end_column: str = "end"
+    label: str | None = None
+    emotion: str | None = None
+    sentence: str | None = None
+    translation: str | None = None
+    signer: str | None = None
+    session: str | None = None
+    tier: str | None = None
+    annotator: str | None = None
+    problem: tuple[str, str] | None = None
+    """Code and reason where the format itself tells that the row cannot be used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What an adapter is given: the `[ingest]` part of a recipe, paths resolved."""
+
+    files: tuple[Path, ...]
+    """The annotation files, sorted."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Field of `Annotation` (``recording``, ``gloss``, ``start`` …) to column or tier name."""
+    unit: str = "ms"
+    """The unit of rows that do not state one."""
+    tiers: tuple[str, ...] = ()
+    """Tier names or glob patterns to read segments from (ELAN)."""
+
+
+Adapter = Callable[[Source], Iterator[Annotation]]
+
+ADAPTERS: Mapping[str, str] = {
+    "table": "kslds.corpora.table:read",
+    "elan": "kslds.corpora.elan:read",
+}
+"""Adapter name to ``module:function``; recipes may also name their own ``package.module:function``."""
+
+
+def adapter(name: str) -> Adapter:
+    """The adapter of this name.
+
+    Raises:
+        RecipeError: The name is unknown or its module cannot be imported.
+    """
+    target = ADAPTERS.get(name, name)
+    module, _, function = target.partition(":")
+    if not function:
+        raise RecipeError(
+            f"unknown adapter {name!r}; known are {', '.join(sorted(ADAPTERS))}.",
+            hint='Name one of them, or your own function as "package.module:function".',
+        )
+    try:
+        return cast(Adapter, getattr(importlib.import_module(module), function))
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"the adapter {target!r} cannot be imported: {error}.") from error

@@ -1,0 +1,277 @@
+"""Annotations from CSV or TSV files: one segment a row, columns mapped by the recipe."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import os
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+from rapidfuzz import fuzz, process, utils
+
+from kslds.corpora import UNITS, Annotation, Source
+from kslds.errors import AnnotationError, MissingFile, RecipeError
+
+FIELDS = (
+    "recording",
+    "gloss",
+    "start",
+    "end",
+    "unit",
+    "signer",
+    "emotion",
+    "sentence",
+    "translation",
+    "tier",
+    "annotator",
+    "session",
+)
+"""What `Source.columns` may map. A field that it does not map is read from a column of the
+same name, where there is one."""
+
+_DELIMITERS = ",;\t|"
+_MAX_BYTES = 1 << 30
+_MAX_CELL_CHARS = 100_000
+_UNIT_NAMES: Mapping[str, str] = {
+    **{unit: unit for unit in UNITS},
+    **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    "frames": "frame",
+    **dict.fromkeys(("hh:mm:ss", "hh:mm:ss.mmm", "hh:mm:ss,mmm"), "timecode"),
+}
+
+
+def read(source: Source) -> Iterator[Annotation]:
+    """Yield one annotation per row, file by file.
+
+    Cells are separated by comma, semicolon, tab or ``|``, whichever fits the header line;
+    text is UTF-8, or UTF-16 with a byte order mark. Empty rows are skipped, empty cells are
+    None. A row whose unit, recording or boundary is unusable carries a `problem`.
+
+    Raises:
+        MissingFile: A file is not there.
+        AnnotationError: A file is not a text table, lacks a column, or has a row with more
+            cells than its header.
+        RecipeError: `source.columns` maps a field that does not exist.
+    """
+    for field in source.columns:
+        if field not in FIELDS:
+            near = _nearest(field, FIELDS)
+            raise RecipeError(
+                f"the recipe's columns map an unknown field {field!r}; "
+                f"a table has {', '.join(FIELDS)}.",
+                hint=f"Did you mean {near!r}?" if near else None,
+            )
+    for path in source.files:
+        yield from _read_file(path, source)
+
+
+def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
+    names = {field: _text(source.columns.get(field, field)) or "" for field in FIELDS}
+    rows = _rows(path, frozenset(names.values()))
+    _, cells = next(rows)
+    header = [_text(cell) or "" for cell in cells]
+    index = _index(path, header, names, source)
+    for line, cells in rows:
+        if not any(map(str.strip, cells)):
+            continue
+        if len(cells) > len(header):
+            raise AnnotationError(
+                f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}.",
+                hint="Put quotation marks around a cell that holds the separator itself.",
+            )
+        row = {
+            field: _text(cells[column]) if column < len(cells) else None
+            for field, column in index.items()
+        }
+        yield _annotation(row, names, source, f"{path.name}:{line}")
+
+
+def _annotation(
+    row: Mapping[str, str | None], names: Mapping[str, str], source: Source, where: str
+) -> Annotation:
+    written = row.get("unit")
+    unit = source.unit if written is None else _UNIT_NAMES.get(written.casefold())
+    problem = None
+    if unit is None:
+        reason = f"{written!r:.60} is not one of {', '.join(UNITS)}"
+        problem = ("K111", f"{where} column {names['unit']!r}: {reason}")
+    elif row["recording"] is None:
+        reason = "is empty; expected the file name of a recording"
+        problem = ("K103", f"{where} column {names['recording']!r}: {reason}")
+    elif row["start"] is None or row["end"] is None:
+        empty = names["start" if row["start"] is None else "end"]
+        problem = ("K111", f"{where} column {empty!r}: is empty; expected a time in {unit}")
+    return Annotation(
+        source=where,
+        recording=row["recording"] or "",
+        start=row["start"],
+        end=row["end"],
+        unit=unit or source.unit,
+        start_column=names["start"],
+        end_column=names["end"],
+        label=row.get("gloss"),
+        emotion=row.get("emotion"),
+        sentence=row.get("sentence"),
+        translation=row.get("translation"),
+        signer=row.get("signer"),
+        session=row.get("session"),
+        tier=row.get("tier"),
+        annotator=row.get("annotator"),
+        problem=problem,
+    )
+
+
+def _index(
+    path: Path, header: Sequence[str], names: Mapping[str, str], source: Source
+) -> dict[str, int]:
+    """Field to column number, for the fields that the file has."""
+    found = {field: name for field, name in names.items() if name and name in header}
+    missing = [
+        field
+        for field in FIELDS
+        if field not in found
+        and (field in source.columns or field in ("recording", "start", "end"))
+    ]
+    either = ""
+    if not {"gloss", "sentence"} & {*found, *missing}:
+        missing.append("gloss")
+        either = " (a column for sentence would do instead of gloss)"
+    if missing:
+        spare = [name for name in header if name and name not in found.values()]
+        near = {field: _nearest(names[field], spare) for field in missing}
+        mapping = ", ".join(
+            f"{field} = {json.dumps(near[field] or '…', ensure_ascii=False)}" for field in missing
+        )
+        raise AnnotationError(
+            f"{path} has no column {_listed([names[field] for field in missing])}; "
+            f"it has {_listed([name for name in header if name])}{either}.",
+            hint=("Did you mean" if all(near.values()) else "Map them in the recipe, as in")
+            + f" columns = {{ {mapping} }}"
+            + ("?" if all(near.values()) else "."),
+        )
+    twice = [name for name in found.values() if header.count(name) > 1]
+    if twice:
+        raise AnnotationError(
+            f"{path} has several columns named {_listed(twice)}.",
+            hint="Rename or remove all but one of them.",
+        )
+    return {field: header.index(name) for field, name in found.items()}
+
+
+def _rows(path: Path, names: frozenset[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row that has text, the header first, with the line on which it starts."""
+    lines = _lines(path)
+    skipped = 0
+    for first in lines:
+        if first.strip():
+            break
+        skipped += 1
+    else:
+        raise AnnotationError(
+            f"{path} is empty; expected a header line and one row per segment.",
+            hint="Export it again, or take it out of the recipe.",
+        )
+    line = skipped + 1
+    try:
+        reader = csv.reader(
+            chain([first], lines),
+            delimiter=max(_DELIMITERS, key=lambda mark: _fit(first, mark, names)),
+            skipinitialspace=True,
+            strict=True,
+        )
+        for cells in reader:
+            if any(len(cell) > _MAX_CELL_CHARS for cell in cells):
+                raise csv.Error(f"a cell has more than {_MAX_CELL_CHARS} characters")
+            if cells:
+                yield line, cells
+            line = skipped + reader.line_num + 1
+    except csv.Error as error:
+        raise AnnotationError(
+            f"{path}: the row that starts on line {line} cannot be read: {error}.",
+            hint="Check that every quoted cell is closed; a quotation mark inside one is doubled.",
+        ) from error
+
+
+def _fit(header: str, delimiter: str, names: frozenset[str]) -> tuple[int, int]:
+    """How well a delimiter splits the header: known columns, then columns at all."""
+    cells = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))
+    return len(names.intersection(map(_text, cells))), len(cells)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file with their ends."""
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError as error:
+        raise MissingFile(
+            f"the annotation file {path} does not exist.",
+            hint="Correct `annotations` in the recipe.",
+        ) from error
+    except OSError as error:
+        raise AnnotationError(f"{path} cannot be opened: {error.strerror}.") from error
+    with stream:
+        if os.fstat(stream.fileno()).st_size > _MAX_BYTES:
+            raise AnnotationError(
+                f"{path} is larger than 1 GiB; that is not a table of annotations.",
+                hint="Name the right file, or split it.",
+            )
+        start = stream.read(2)
+        stream.seek(0)
+        marks = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+        encoding = marks.get(start, "utf-8")
+        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        try:
+            for number, line in enumerate(text, start=1):
+                if "\0" in line:
+                    raise AnnotationError(
+                        f"{path}, line {number}: a NUL character; this is not a text table.",
+                        hint="Export it again as CSV with the encoding UTF-8.",
+                    )
+                yield line.removeprefix("\ufeff") if number == 1 else line
+        except UnicodeDecodeError as error:
+            raise AnnotationError(
+                f"{path}: {_first_bad_byte(path, encoding)} is not {encoding.upper()}; "
+                "expected UTF-8, or UTF-16 with a byte order mark.",
+                hint="Save it as UTF-8. If it was written in Windows-1251 (CP1251): "
+                "iconv -f CP1251 -t UTF-8 OLD.csv > NEW.csv",
+            ) from error
+
+
+def _first_bad_byte(path: Path, encoding: str) -> str:
+    """Where a file that does not decode goes wrong (a text stream reads ahead of its lines)."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    offset, line = 0, 1
+    with path.open("rb") as stream:
+        while True:
+            chunk = stream.read(1 << 20)
+            offset += len(chunk)
+            try:
+                line += decoder.decode(chunk, final=not chunk).count("\n")
+            except UnicodeDecodeError as error:
+                line += error.object[: error.start].decode(encoding).count("\n")
+                offset -= len(error.object) - error.start
+                return f"byte 0x{error.object[error.start]:02X} at {offset} (line {line})"
+            if not chunk:  # the file has changed since
+                return "a byte"
+
+
+def _text(cell: str) -> str | None:
+    return unicodedata.normalize("NFC", cell).strip() or None
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    found = process.extractOne(
+        name, known, scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=60
+    )
+    return found[0] if found else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"{name!r:.60}" for name in names[:20])
+    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown

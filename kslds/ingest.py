@@ -1,0 +1,587 @@
+"""From a folder of recordings and annotation files to tables.
+
+Nothing is decoded here (but see `kslds.probe`). A recording is its content hash, so files
+that were read before are only hashed again, and the same bytes under two names are one.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import glob
+import hashlib
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+
+from kslds.corpora import UNITS, Annotation, Source, adapter
+from kslds.corpora.times import Time, parse_time
+from kslds.engine import Progress, run
+from kslds.errors import AnnotationError, MediaError, MissingFile, RecipeError, UsageError
+from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
+from kslds.probe import SUFFIXES, Probe, frame_ms, probe
+from kslds.schema import CODES, Dropped, Issue, Recording, Segment, Signer, Timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestOptions:
+    """The `[ingest]` part of a recipe, with paths resolved.
+
+    Raises:
+        RecipeError: A unit is unknown.
+    """
+
+    media: tuple[str, ...]
+    """Folders, files or glob patterns."""
+    adapter: str = "table"
+    annotations: tuple[str, ...] = ()
+    """Files, folders or glob patterns."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    unit: str = "ms"
+    tiers: tuple[str, ...] = ()
+    signers: str | None = None
+    """A CSV with the columns of `Signer`."""
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise RecipeError(f"[ingest] unit = {self.unit!r} is not one of {', '.join(UNITS)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """The files of the media folders."""
+
+    files: Mapping[str, Path]
+    """Name relative to its media folder → path, sorted by name."""
+    refused: Mapping[str, str]
+    """Name → reason, of links that leave the folder."""
+
+
+def _expand(pattern: str) -> tuple[Path, list[Path]]:
+    """The folder that names are relative to, and the files below it."""
+    path = Path(pattern)
+    if path.is_dir():
+        return path, sorted(p for p in path.rglob("*") if p.is_file() or p.is_symlink())
+    if path.is_file():
+        return path.parent, [path]
+    if glob.has_magic(pattern):
+        fixed = Path(*path.parts[: next(i for i, p in enumerate(path.parts) if glob.has_magic(p))])
+        found = [Path(p) for p in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+        return fixed, sorted(p for p in found if not p.is_dir())
+    raise MissingFile(
+        f"there is no file or folder {pattern!r}.",
+        hint="Paths in a recipe are relative to the recipe.",
+    )
+
+
+def find_media(patterns: Sequence[str]) -> Media:
+    """Every recording in folders, files and glob patterns, by name.
+
+    In a folder, files count whose ending is that of a video; hidden files do not.
+
+    Raises:
+        MissingFile: A folder or file does not exist, or nothing at all was found.
+        UsageError: Two folders hold different files of the same relative name.
+    """
+    files: dict[str, Path] = {}
+    refused: dict[str, str] = {}
+    for pattern in patterns:
+        root, found = _expand(pattern)
+        inside = root.resolve()
+        for path in found:
+            relative = path.relative_to(root)
+            if path.suffix.lower() not in SUFFIXES and path != Path(pattern):
+                continue
+            if any(part.startswith(".") for part in relative.parts):
+                continue
+            name = unicodedata.normalize("NFC", relative.as_posix())
+            if not path.resolve().is_relative_to(inside):
+                refused[name] = "the link leads out of the media folder"
+            elif not path.is_file():
+                refused[name] = "the link leads nowhere"
+            elif files.get(name, path) != path:
+                raise UsageError(
+                    f"{name} exists in two media folders: {files[name]} and {path}.",
+                    hint="Rename one of them, or name their common parent as the media folder.",
+                )
+            else:
+                files[name] = path
+    if not files and not refused:
+        raise MissingFile(
+            f"no recording was found in {', '.join(patterns)}.",
+            hint=f"Looked for files that end in {', '.join(sorted(SUFFIXES)[:8])} ….",
+        )
+    return Media(files=dict(sorted(files.items())), refused=refused)
+
+
+def _annotation_files(patterns: Sequence[str]) -> tuple[Path, ...]:
+    found: list[Path] = []
+    for pattern in patterns:
+        _, paths = _expand(pattern)
+        found += [p for p in paths if not p.name.startswith(".")]
+    if not found:
+        raise MissingFile(f"no annotation file was found in {', '.join(patterns)}.")
+    return tuple(dict.fromkeys(found))
+
+
+# --------------------------------------------------------------------------- recordings
+
+
+@dataclass
+class _Recordings:
+    """What became of the media files."""
+
+    rows: dict[str, Recording] = field(default_factory=dict)
+    timings: dict[str, Timing] = field(default_factory=dict)
+    by_name: dict[str, str] = field(default_factory=dict)
+    """Every file name, duplicates included → recording_id."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Name of an unusable file → code."""
+    dropped: list[Dropped] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+    capture: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    reused: int = 0
+
+    def drop(self, name: str, code: str, reason: str) -> None:
+        self.dropped.append(
+            Dropped(
+                stage="ingest-recordings", table="recordings", key=name, code=code, reason=reason
+            )
+        )
+        self.broken[name] = code
+
+
+def _issue(code: str, *, table: str, key: str, message: str) -> Issue:
+    known = CODES[code]
+    return Issue(
+        severity=known.severity, code=code, table=table, key=key, message=message, hint=known.action
+    )
+
+
+def _recording(name: str, digest: str, size: int, found: Probe) -> tuple[Recording, Timing]:
+    recording_id = f"rec_{digest[:12]}"
+    width, height = found.display_size
+    row = Recording(
+        recording_id=recording_id,
+        source_file=name,
+        content_sha256=digest,
+        size_bytes=size,
+        container=found.container,
+        codec=found.codec,
+        pix_fmt=found.pix_fmt,
+        stream_index=found.stream_index,
+        width=found.width,
+        height=found.height,
+        rotation=found.rotation,
+        sar_num=found.sar.numerator,
+        sar_den=found.sar.denominator,
+        display_width=width,
+        display_height=height,
+        num_frames=len(found.pts),
+        time_base_num=found.time_base.numerator,
+        time_base_den=found.time_base.denominator,
+        origin_pts=found.origin_pts,
+        end_ms=found.end_ms,
+        avg_fps_num=found.average_rate.numerator,
+        avg_fps_den=found.average_rate.denominator,
+        is_vfr=found.is_vfr,
+        has_audio=found.has_audio,
+        damage=found.damage,
+    )
+    return row, Timing(recording_id=recording_id, pts=found.pts, keyframes=found.keyframes)
+
+
+def _known(dataset: Dataset) -> tuple[dict[str, Recording], dict[str, Timing]]:
+    """Recordings of an earlier run, by content hash, and their timings."""
+    if not (dataset.has("recordings") and dataset.has("timings")):
+        return {}, {}
+    rows = {r.content_sha256: r for r in dataset.read("recordings", Recording)}
+    return rows, {t.recording_id: t for t in dataset.read("timings", Timing)}
+
+
+def _read_recordings(
+    media: Media,
+    *,
+    dataset: Dataset,
+    licence: str | None,
+    workers: int | None,
+    progress: Progress | None,
+) -> _Recordings:
+    rows, timings = _known(dataset)
+    seen = _capture_of_last_run(dataset)
+
+    def read(item: tuple[str, Path]) -> tuple[str, str, int, Probe | Recording | MediaError]:
+        name, path = item
+        digest, size = sha256_file(path), path.stat().st_size
+        known = rows.get(digest)
+        if known is not None and known.recording_id in timings:
+            return name, digest, size, known
+        try:
+            return name, digest, size, probe(path)
+        except MediaError as error:
+            return name, digest, size, error
+
+    result = _Recordings()
+    for name, reason in media.refused.items():
+        result.drop(name, "K104", reason)
+    names: dict[str, str] = {}
+    for name, digest, size, found in run(
+        read, list(media.files.items()), stage="ingest", workers=workers, progress=progress
+    ):
+        if isinstance(found, MediaError):
+            result.drop(name, found.code, str(found))
+            continue
+        if digest in names:
+            reason = f"the same bytes as {names[digest]}"
+            result.drop(name, "K105", reason)
+            del result.broken[name]
+            result.by_name[name] = result.by_name[names[digest]]
+            result.issues.append(
+                _issue("K105", table="recordings", key=name, message=f"{name} holds {reason}")
+            )
+            continue
+        names[digest] = name
+        if isinstance(found, Recording):
+            result.reused += 1
+            row = dataclasses.replace(found, source_file=name)
+            timing, capture = timings[row.recording_id], seen.get(row.recording_id, {})
+        else:
+            row, timing = _recording(name, digest, size, found)
+            capture = found.capture
+        result.rows[row.recording_id] = dataclasses.replace(row, licence=licence)
+        result.timings[row.recording_id] = timing
+        result.by_name[name] = row.recording_id
+        if capture:
+            result.capture[row.recording_id] = capture
+    return result
+
+
+def _capture_of_last_run(dataset: Dataset) -> dict[str, Mapping[str, str]]:
+    import json
+
+    path = dataset.root / "reports" / "capture.json"
+    return json.loads(path.read_bytes()) if path.is_file() else {}
+
+
+# --------------------------------------------------------------------------- segments
+
+
+@dataclass
+class _Finder:
+    """Which recording does an annotation mean? By path, else by name, else by stem."""
+
+    recordings: _Recordings
+
+    def __post_init__(self) -> None:
+        self._by_tail: dict[str, set[str]] = defaultdict(set)
+        for name in [*self.recordings.by_name, *self.recordings.broken]:
+            path = PurePosixPath(name)
+            for tail in {path.name, path.stem, path.with_suffix("").as_posix()}:
+                self._by_tail[tail].add(name)
+
+    def find(self, written: str) -> tuple[str | None, str, str]:
+        """The file meant (or None), and the code and reason where there is none."""
+        wanted = unicodedata.normalize("NFC", written.strip().replace("\\", "/"))
+        wanted = wanted.removeprefix("./")
+        known = {**self.recordings.by_name, **self.recordings.broken}
+        if wanted in known:
+            return wanted, "", ""
+        names = sorted(
+            self._by_tail.get(wanted, ()) or self._by_tail.get(wanted.split("/")[-1], ())
+        )
+        recordings = {self.recordings.by_name.get(n, n) for n in names}
+        if len(recordings) == 1:
+            return names[0], "", ""
+        if names:
+            return None, "K121", f"{written!r} could be {' or '.join(names[:3])}"
+        return None, "K103", f"{written!r} is not among the {len(known)} files of the media folder"
+
+
+class _Problem(Exception):
+    """A row that ends in the ledger of dropped rows."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    start_ms: int
+    end_ms: int
+    notes: tuple[tuple[str, str], ...]
+
+
+def _time(text: str | None, unit: str, column: str) -> Time:
+    if text is None:
+        raise _Problem("K111", f"column {column!r}: the cell is empty")
+    try:
+        return parse_time(text, unit=unit)
+    except ValueError as error:
+        raise _Problem(
+            "K111", f"column {column!r}: {text[:40]!r} is not a time: {error}"
+        ) from error
+
+
+def _resolve(row: Annotation, *, recording: Recording, timing: Timing) -> _Bounds:
+    """A row's boundaries in ms, by the recording's own timestamps."""
+    base = Fraction(recording.time_base_num, recording.time_base_den)
+    start = _time(row.start, row.unit, row.start_column)
+    end = _time(row.end, row.unit, row.end_column)
+    notes: list[tuple[str, str]] = []
+    for column, text, time in (
+        (row.start_column, row.start, start),
+        (row.end_column, row.end, end),
+    ):
+        if time.decimal_comma:
+            notes.append(("K116", f"column {column!r}: {text!r} was read with a decimal comma"))
+
+    if start.frame is not None and end.frame is not None:
+        a, b, limit, tolerance, what = start.frame, end.frame, recording.num_frames, 1, "frame"
+    else:
+        a, b, limit = start.ms or 0, end.ms or 0, recording.end_ms
+        tolerance, what = -(-1000 * recording.avg_fps_den // recording.avg_fps_num), "ms"
+    if b < a:
+        raise _Problem("K112", f"the end ({row.end}) is before the start ({row.start})")
+    if a == b:
+        raise _Problem("K113", f"start and end are both {row.start}")
+    if a < -tolerance or b > limit + tolerance or a >= limit:
+        code = "K117" if recording.damage and b > limit else "K114"
+        held = (
+            f"the damaged file holds {limit}"
+            if code == "K117"
+            else f"the recording ends at {limit}"
+        )
+        raise _Problem(code, f"[{a}, {b}) {what}: {held}")
+    if a < 0 or b > limit:
+        notes.append(("K115", f"[{a}, {b}) {what} was clipped to [{max(a, 0)}, {min(b, limit)})"))
+        a, b = max(a, 0), min(b, limit)
+    if what == "frame":
+        pts = timing.pts
+        a = frame_ms(pts[a], base)
+        b = frame_ms(pts[b], base) if b < len(pts) else recording.end_ms
+    return _Bounds(a, b, tuple(notes))
+
+
+def _clean(text: str | None) -> str | None:
+    text = unicodedata.normalize("NFC", text).strip() if text else None
+    return text or None
+
+
+def _segment(row: Annotation, bounds: _Bounds, recording_id: str) -> Segment:
+    label, sentence = _clean(row.label), _clean(row.sentence)
+    if label is None and sentence is None:
+        raise _Problem("K118", "neither a label nor a sentence")
+    signer, emotion = _clean(row.signer), _clean(row.emotion)
+    annotator = _clean(row.annotator)
+    values = {
+        "recording_id": recording_id,
+        "start_ms": bounds.start_ms,
+        "end_ms": bounds.end_ms,
+        "label": label,
+        "emotion": key_of(emotion, prefix="emotion") if emotion else None,
+        "sentence": sentence,
+        "translation": _clean(row.translation),
+        "tier": _clean(row.tier),
+        "annotator": key_of(annotator, prefix="annotator") if annotator else None,
+        "signer_id": key_of(signer, prefix="signer") if signer else None,
+    }
+    digest = hashlib.sha256(canonical_json(values)).hexdigest()
+    return Segment(segment_id=f"seg_{digest[:16]}", source=row.source, **values)  # type: ignore[arg-type]
+
+
+@dataclass
+class _Segments:
+    rows: dict[str, Segment] = field(default_factory=dict)
+    dropped: list[Dropped] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+    num_read: int = 0
+
+
+def _read_segments(rows: Iterable[Annotation], *, recordings: _Recordings) -> _Segments:
+    result = _Segments()
+    finder = _Finder(recordings)
+    for row in rows:
+        result.num_read += 1
+        try:
+            if row.problem is not None:
+                raise _Problem(*row.problem)
+            name, code, reason = finder.find(row.recording)
+            if name is None:
+                raise _Problem(code, reason)
+            if name in recordings.broken:
+                raise _Problem(recordings.broken[name], f"its recording {name} cannot be used")
+            recording = recordings.rows[recordings.by_name[name]]
+            timing = recordings.timings[recording.recording_id]
+            bounds = _resolve(row, recording=recording, timing=timing)
+            segment = _segment(row, bounds, recording.recording_id)
+            if segment.segment_id in result.rows:
+                twin = result.rows[segment.segment_id].source
+                raise _Problem("K119", f"the same segment as {twin}")
+        except _Problem as problem:
+            result.dropped.append(
+                Dropped(
+                    stage="ingest-segments",
+                    table="segments",
+                    key=row.source,
+                    code=problem.code,
+                    reason=f"{row.source}: {problem.reason}",
+                )
+            )
+            continue
+        result.rows[segment.segment_id] = segment
+        result.issues += [
+            _issue(code, table="segments", key=row.source, message=f"{row.source}: {message}")
+            for code, message in bounds.notes
+        ]
+    return result
+
+
+# --------------------------------------------------------------------------- signers
+
+
+def _read_signers(path: str | None) -> dict[str, Signer]:
+    if path is None:
+        return {}
+    file = Path(path)
+    if not file.is_file():
+        raise MissingFile(f"there is no signers file {path!r}.", hint="See [ingest] signers.")
+    names = [f.name for f in dataclasses.fields(Signer)]
+    signers: dict[str, Signer] = {}
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text, restval="")
+            unknown = [c for c in reader.fieldnames or [] if c not in names]
+            if unknown or "signer_id" not in (reader.fieldnames or []):
+                raise AnnotationError(
+                    f"{file.name}: " + (f"unknown column {unknown[0]!r}" if unknown else
+                                        "no column 'signer_id'") + ".",
+                    hint=f"Known columns: {', '.join(names)}.",
+                )  # fmt: skip
+            for row in reader:
+                cells = {k: (v or "").strip() or None for k, v in row.items() if k}
+                where = f"{file.name}:{reader.line_num}"
+                signers.update([_signer(cells, where=where)])
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f"{file.name} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8."
+        ) from error
+    return signers
+
+
+def _signer(cells: dict[str, str | None], *, where: str) -> tuple[str, Signer]:
+    withdrawn = (cells.pop("consent_withdrawn", None) or "false").lower()
+    name, scope = cells.pop("signer_id"), cells.get("consent_scope")
+    if withdrawn not in ("true", "false", "yes", "no", "1", "0"):
+        raise AnnotationError(f"{where}, column 'consent_withdrawn': expected true or false.")
+    if scope not in (None, "internal", "research", "publication"):
+        raise AnnotationError(
+            f"{where}, column 'consent_scope': {scope!r} is not internal, research or publication."
+        )
+    if name is None:
+        raise AnnotationError(f"{where}: the cell 'signer_id' is empty.")
+    key = key_of(name, prefix="signer")
+    signer = Signer(
+        signer_id=key,
+        consent_withdrawn=withdrawn in ("true", "yes", "1"),
+        **cells,
+    )
+    return key, signer
+
+
+# --------------------------------------------------------------------------- the stage
+
+
+def ingest(
+    dataset: Dataset,
+    *,
+    options: IngestOptions,
+    licence: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Read recordings and annotations into tables.
+
+    Writes `recordings`, `timings`, `segments`, `signers`, and its findings into `issues`.
+
+    Args:
+        dataset: Where the tables go. Recordings it knows already (by content) are not read again.
+        options: What to read.
+        licence: Licence of the recordings.
+        workers: Files read at a time.
+        progress: Told after each file.
+
+    Raises:
+        MissingFile: A named file or folder does not exist.
+        AnnotationError: An annotation file is not what the options say.
+    """
+    media = find_media(options.media)
+    files = _annotation_files(options.annotations) if options.annotations else ()
+    signers = _read_signers(options.signers)
+    source = Source(files=files, columns=options.columns, unit=options.unit, tiers=options.tiers)
+    annotations = list(adapter(options.adapter)(source)) if files else []
+
+    found = _read_recordings(
+        media, dataset=dataset, licence=licence, workers=workers, progress=progress
+    )
+    segments = _read_segments(annotations, recordings=found)
+
+    signers_of: dict[str, set[str]] = defaultdict(set)
+    for segment in segments.rows.values():
+        if segment.signer_id:
+            signers_of[segment.recording_id].add(segment.signer_id)
+    for row in found.rows.values():
+        named = signers_of.get(row.recording_id, set())
+        only = next(iter(named)) if len(named) == 1 else None
+        found.rows[row.recording_id] = dataclasses.replace(row, signer_id=only)
+    for signer_id in sorted(set().union(*signers_of.values())):
+        signers.setdefault(signer_id, Signer(signer_id=signer_id))
+
+    used = Counter(segment.recording_id for segment in segments.rows.values())
+    issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
+    kept = [i for i in dataset.read("issues", Issue) if not i.code.startswith("K1")] if dataset.has(
+        "issues") else []  # fmt: skip
+    dataset.write("recordings", found.rows.values())
+    dataset.write("timings", found.timings.values())
+    dataset.write("segments", segments.rows.values())
+    dataset.write("signers", signers.values())
+    dataset.write("issues", [*kept, *issues])
+    write_bytes(dataset.root / "reports" / "capture.json", readable_json(found.capture))
+    dataset.close_books(
+        "ingest-recordings",
+        rows_in=len(media.files) + len(media.refused),
+        rows_out=len(found.rows),
+        dropped=found.dropped,
+        facts={"source_frames": sum(r.num_frames for r in found.rows.values())},
+    )
+    dataset.close_books(
+        "ingest-segments",
+        rows_in=segments.num_read,
+        rows_out=len(segments.rows),
+        dropped=segments.dropped,
+    )
+    inputs = {f"media/{name}": found.rows[i].content_sha256 for name, i in found.by_name.items()}
+    inputs |= {f"annotations/{file.name}": sha256_file(file) for file in files}
+    dataset.update_provenance(inputs=inputs)
+
+
+def _recording_issues(found: _Recordings, used: Mapping[str, int]) -> list[Issue]:
+    issues = []
+    for row in found.rows.values():
+        name = row.source_file
+        if row.damage:
+            issues.append(
+                _issue("K108", table="recordings", key=name, message=f"{name}: {row.damage}")
+            )
+        if not used.get(row.recording_id):
+            issues.append(
+                _issue("K109", table="recordings", key=name, message=f"{name}: no segment names it")
+            )
+        kinds = ", ".join(sorted(found.capture.get(row.recording_id, {})))
+        if kinds:
+            message = f"{name}: the container states {kinds}; nothing of it is carried on"
+            issues.append(_issue("K110", table="recordings", key=name, message=message))
+    return issues

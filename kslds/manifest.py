@@ -1,0 +1,313 @@
+"""A dataset on disk: its tables, its books, and how anything is written to it.
+
+Whatever is written here is complete or absent: the bytes go to a temporary name,
+are flushed to disk, and are renamed (`write_atomic`). Rows are sorted by key and
+JSON is canonical, so the same content always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from kslds import schema
+from kslds.errors import CorruptData, IncompleteDataset, MissingFile, UnbalancedBooks, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+R = TypeVar("R")
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys, no spaces, UTF-8: one value, one byte string."""
+    text = json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return text.encode()
+
+
+def readable_json(value: Any) -> bytes:
+    """JSON for people to read; as deterministic as `canonical_json`."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
+    return (text + "\n").encode()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def write_atomic(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears under its name only once it is complete on disk.
+
+    An error inside the block, a full disk or a kill leaves the old file, or none.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file atomically; a file that already holds these bytes is left alone."""
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return
+    with write_atomic(path) as file:
+        file.write(data)
+
+
+def write_parquet(path: Path, table: pa.Table, **options: Any) -> None:
+    """Write one Parquet file atomically."""
+    with write_atomic(path) as file:
+        pq.write_table(table, file, compression="zstd", **options)
+
+
+class Dataset:
+    """A dataset folder; `kslds.open` returns one.
+
+    `signers`, `signs`, `recordings`, `segments`, `clips`, `dropped` and `issues` are the
+    tables as pandas frames; `splits` maps a split's name to its frame.
+
+    Args:
+        root: The folder.
+        create: Make the folder if it is missing.
+
+    Raises:
+        MissingFile: There is no such folder, or it holds no dataset.
+        IncompleteDataset: The dataset was written by a newer format.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, create: bool = False) -> None:
+        self.root = Path(root)
+        if create:
+            (self.root / "tables").mkdir(parents=True, exist_ok=True)
+        elif not (self.root / "tables").is_dir():
+            raise MissingFile(
+                f"{self.root} is not a kslds dataset: it has no folder 'tables'.",
+                hint="Build one with: kslds build RECIPE --out DIR",
+            )
+        version = self.provenance.get("format_version", schema.FORMAT_VERSION)
+        if version > schema.FORMAT_VERSION:
+            raise IncompleteDataset(
+                f"{self.root} has format version {version}; this kslds reads up to "
+                f"{schema.FORMAT_VERSION}.",
+                hint="Upgrade kslds.",
+            )
+
+    def __repr__(self) -> str:
+        return f"Dataset({str(self.root)!r})"
+
+    # tables
+
+    def path(self, table: str) -> Path:
+        """Where a table lies."""
+        return self.root / "tables" / f"{table}.parquet"
+
+    def has(self, table: str) -> bool:
+        """Has this table been written?"""
+        return self.path(table).is_file()
+
+    def arrow(self, table: str) -> pa.Table:
+        """A table as Arrow.
+
+        Raises:
+            IncompleteDataset: The table has not been written yet.
+            CorruptData: The file is not readable Parquet.
+        """
+        path = self.path(table)
+        if not path.is_file():
+            raise IncompleteDataset(
+                f"{self.root} has no table {table!r} yet.",
+                hint=f"Run the stage that writes it: kslds {_WRITERS.get(table, 'build')}.",
+            )
+        try:
+            return pq.read_table(path)
+        except pa.ArrowInvalid as error:
+            raise CorruptData(f"{path} is not readable Parquet: {error}.") from error
+
+    def read(self, table: str, record: type[R]) -> list[R]:
+        """A table as records of the given type."""
+        return schema.from_table(record, self.arrow(table))
+
+    def write(self, table: str, rows: Iterable[Any], *, record: type | None = None) -> None:
+        """Write a table from records, sorted by their first field (then the others)."""
+        record = record or schema.TABLES[table]
+        arrow = schema.to_table(record, rows)
+        order = [
+            (field.name, "ascending") for field in arrow.schema if not pa.types.is_list(field.type)
+        ]
+        arrow = arrow.sort_by(order) if arrow.num_rows else arrow
+        path = self.path(table)
+        if path.is_file() and self.arrow(table).equals(arrow, check_metadata=True):
+            return
+        write_parquet(path, arrow)
+
+    def frame(self, table: str) -> pd.DataFrame:
+        """A table as a pandas frame."""
+        return cast("pd.DataFrame", self.arrow(table).to_pandas())
+
+    @property
+    def signers(self) -> pd.DataFrame:
+        """The signers, one row each."""
+        return self.frame("signers")
+
+    @property
+    def signs(self) -> pd.DataFrame:
+        """The lexicon entries in use."""
+        return self.frame("signs")
+
+    @property
+    def recordings(self) -> pd.DataFrame:
+        """The recordings, one row each."""
+        return self.frame("recordings")
+
+    @property
+    def segments(self) -> pd.DataFrame:
+        """The annotated intervals."""
+        return self.frame("segments")
+
+    @property
+    def clips(self) -> pd.DataFrame:
+        """The clips: planned after `trim`, rendered after `resize`."""
+        return self.frame("clips")
+
+    @property
+    def dropped(self) -> pd.DataFrame:
+        """Every row that a stage did not pass on, with code and reason."""
+        return self.frame("dropped")
+
+    @property
+    def issues(self) -> pd.DataFrame:
+        """What the last validation found."""
+        return self.frame("issues")
+
+    @property
+    def splits(self) -> dict[str, pd.DataFrame]:
+        """Every split by name: columns `split`, `unit`, `value`."""
+        names = sorted(p.stem for p in (self.root / "tables" / "splits").glob("*.parquet"))
+        return {name: self.frame(f"splits/{name}") for name in names}
+
+    # books
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What was built from what: versions, hashes and the counts of every stage."""
+        path = self.root / "provenance.json"
+        if not path.is_file():
+            return {}
+        try:
+            loaded = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise CorruptData(f"{path} is not JSON: {error}.", hint="Build again.") from error
+        if not isinstance(loaded, dict):
+            raise CorruptData(f"{path} does not hold a JSON object.", hint="Build again.")
+        return loaded
+
+    def update_provenance(self, **values: Any) -> None:
+        """Set top-level entries of the provenance."""
+        document = {**self.provenance, "format_version": schema.FORMAT_VERSION, **values}
+        write_bytes(self.root / "provenance.json", readable_json(document))
+
+    def close_books(
+        self,
+        stage: str,
+        *,
+        rows_in: int,
+        rows_out: int,
+        dropped: Iterable[schema.Dropped] = (),
+        facts: Mapping[str, int] | None = None,
+    ) -> None:
+        """Record a stage's counts and its dropped rows, replacing those of its last run.
+
+        Args:
+            stage: The stage that ends.
+            rows_in: Rows it was given.
+            rows_out: Rows it passed on.
+            dropped: The rows it did not pass on, one each.
+            facts: Further counts worth keeping, such as frames or bytes.
+
+        Raises:
+            UnbalancedBooks: ``rows_in != rows_out + dropped``.
+        """
+        rows = list(dropped)
+        if rows_in != rows_out + len(rows):
+            raise UnbalancedBooks(
+                f"the books of {stage!r} do not balance: {rows_in} in, {rows_out} out, "
+                f"{len(rows)} dropped.",
+                hint="This is a defect of kslds; please report it with the command you ran.",
+            )
+        kept = self.read("dropped", schema.Dropped) if self.has("dropped") else []
+        self.write("dropped", [*(row for row in kept if row.stage != stage), *rows])
+        stages = dict(self.provenance.get("stages", {}))
+        stages[stage] = {"in": rows_in, "out": rows_out, "dropped": len(rows), **(facts or {})}
+        self.update_provenance(stages=stages)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second process from writing to the dataset at the same time.
+
+        Raises:
+            UsageError: Another process holds it.
+        """
+        with (self.root / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"another kslds command is writing to {self.root}.",
+                    hint="Wait for it, or choose another folder with --out.",
+                ) from error
+            yield
+
+
+_WRITERS = {
+    "signers": "ingest",
+    "recordings": "ingest",
+    "timings": "ingest",
+    "segments": "ingest",
+    "signs": "validate",
+    "issues": "validate",
+    "clips": "trim",
+}
+
+
+def key_of(text: str, *, prefix: str) -> str:
+    """A key for a name as written: itself, lower-cased, where that is safe; else a hash.
+
+    A name outside ASCII could be a person's and must not be spelled out in keys.
+    """
+    key = re.sub(r"[\s.]+", "_", text.strip().lower())
+    if re.fullmatch(schema.KEY_PATTERN, key):
+        return key
+    return f"{prefix}_{hashlib.sha256(text.strip().encode()).hexdigest()[:8]}"
+
+
+def bundled(folder: str) -> Path:
+    """Where `recipes` or `manifests` lie: inside an installed package, or beside it in a clone."""
+    package = Path(__file__).parent
+    inside = package / "_bundled" / folder
+    return inside if inside.is_dir() else package.parent / folder

@@ -1,0 +1,364 @@
+"""The structure of a recording: streams, geometry, and the timestamp of every frame.
+
+Read from the container without decoding; a file whose packets do not tell what is
+presented is decoded once to see (`sound_pts`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+
+from kslds.errors import MediaError
+from kslds.video import SAFE_INPUT, STALL_SECONDS, ffmpeg_exe, safe_input
+
+SUFFIXES = frozenset(
+    """
+    .mp4 .m4v .mov .qt .3gp .3g2 .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .m2v .flv .f4v .wmv
+    .asf .ogv .ogg .mxf .vob .dv .ivf .nut .h264 .264 .h265 .hevc .265 .obu .mjpeg .gif
+    """.split()  # noqa: SIM905 - a list of literals would fill the page
+)
+"""File name endings that are taken for recordings when a folder is searched."""
+
+
+_MAX_PIXELS = 16384 * 16384
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """The structure of one file, read without decoding (unless its packets do not tell)."""
+
+    container: str
+    codec: str
+    pix_fmt: str | None
+    stream_index: int
+    width: int
+    height: int
+    rotation: int
+    sar: Fraction
+    time_base: Fraction
+    origin_pts: int
+    pts: list[int]
+    """Timestamps of the presented frames, ascending, in `time_base`, minus `origin_pts`."""
+    keyframes: list[int]
+    end_ms: int
+    is_vfr: bool
+    has_audio: bool
+    damage: str | None
+    capture: Mapping[str, str]
+    """Capture date, device and location tags of the container."""
+
+    @property
+    def display_size(self) -> tuple[int, int]:
+        """Width and height in square pixels after rotation."""
+        width, height = round(self.width * self.sar), self.height
+        return (height, width) if self.rotation in (90, 270) else (width, height)
+
+    @property
+    def average_rate(self) -> Fraction:
+        """Frames per second over the whole recording."""
+        span = (self.pts[-1] - self.pts[0]) * self.time_base
+        if len(self.pts) < 2 or span <= 0:
+            return Fraction(1000, max(self.end_ms, 1))
+        return (Fraction(len(self.pts) - 1) / span).limit_denominator(100_000)
+
+
+def frame_ms(pts: int, time_base: Fraction) -> int:
+    """``floor(1000 * pts)`` with pts in seconds: the millisecond a frame belongs to."""
+    return pts * 1000 * time_base.numerator // time_base.denominator
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what cannot be a recording before any library parses it.
+
+    Raises:
+        MediaError: K106 an empty file; K107 a playlist or another text.
+    """
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head:
+        raise MediaError(f"{path.name} is empty (0 bytes).", code="K106", hint="Copy it again.")
+    with suppress(UnicodeDecodeError):
+        text = head[: 4096 - 3].decode("utf-8-sig")
+        if not re.search(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]", text):
+            what = (
+                "a playlist" if re.match(r"\s*(#EXTM3U|ffconcat|\[playlist\]|<)", text) else "text"
+            )
+            raise MediaError(
+                f"{path.name} holds {what}, not video.",
+                code="K107",
+                hint="Playlists are not followed.",
+            )
+
+
+_CAPTURE_TAGS = {
+    "creation_time": "date", "date": "date", "com.apple.quicktime.creationdate": "date",
+    "make": "device", "model": "device", "com.apple.quicktime.make": "device",
+    "com.apple.quicktime.model": "device", "com.android.manufacturer": "device",
+    "com.android.model": "device", "com.apple.quicktime.software": "device",
+    "location": "location", "location-eng": "location", "xyz": "location", "\u00a9xyz": "location",
+    "com.apple.quicktime.location.iso6709": "location", "artist": "person", "author": "person",
+    "comment": "comment", "title": "title",
+}  # fmt: skip
+
+
+def _capture(tags: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for key, value in sorted(tags.items()):
+        kind = _CAPTURE_TAGS.get(key.lower())
+        if kind and value and value not in found.get(kind, []):
+            found.setdefault(kind, []).append(value[:200])
+    return {kind: ", ".join(values) for kind, values in found.items()}
+
+
+def _rotation(path: Path, stream_index: int) -> int:
+    """Clockwise degrees by which a player turns the picture, as ffmpeg's banner states it."""
+    command = [
+        ffmpeg_exe(),
+        "-nostdin",
+        "-hide_banner",
+        *safe_input(path).output("pipe:").get_args()[:-1],
+    ]
+    try:
+        banner = subprocess.run(
+            command, capture_output=True, timeout=STALL_SECONDS, check=False
+        ).stderr.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired as error:
+        raise MediaError(
+            f"{path.name}: ffmpeg did not open it within {STALL_SECONDS} s.", code="K101"
+        ) from error
+    parts = re.split(r"Stream #0:(\d+)", banner)
+    for index, text in zip(parts[1::2], parts[2::2], strict=True):
+        found = re.search(r"matrix: rotation of (-?[\d.]+) degrees", text, re.IGNORECASE)
+        if int(index) == stream_index and found:
+            degrees = round(-float(found[1])) % 360
+            return degrees if degrees % 90 == 0 else 0
+    return 0
+
+
+@dataclass
+class _Packets:
+    """What one pass over a stream's packets found."""
+
+    entries: list[tuple[int, int, bool]] = field(default_factory=list)  # pts, duration, key
+    unstamped: int = 0
+    cut: int = 0
+    error: str | None = None
+
+
+def _read_packets(container: Any, stream: Any) -> _Packets:
+    found = _Packets()
+    try:
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            if packet.is_discard:
+                # Cut away by an edit list: decoded for reference, never presented.
+                found.cut += 1
+            elif packet.pts is None:
+                found.unstamped += 1
+            else:
+                found.entries.append((packet.pts, packet.duration or 0, packet.is_keyframe))
+    except (av.FFmpegError, OSError) as error:
+        found.error = f"reading stops after {len(found.entries)} frames: {error.strerror}"
+    return found
+
+
+def _origin(container: Any, stream: Any, first_pts: int) -> int:
+    """The timestamp players call zero: the earliest start of picture and sound.
+
+    Sound that starts before zero is encoder priming, which players skip.
+    """
+    starts = [Fraction(first_pts) * stream.time_base]
+    starts += [
+        max(Fraction(0), other.start_time * other.time_base)
+        for other in container.streams
+        if other.type == "audio" and other.start_time is not None
+    ]
+    return min(first_pts, int(min(starts) // stream.time_base))
+
+
+def _best_stream(path: Path, container: Any) -> Any:
+    moving = [s for s in container.streams.video if "attached_pic" not in str(s.disposition.name)]
+    if not moving:
+        raise MediaError(
+            f"{path.name} has no video stream.", code="K102", hint="Is it a sound recording?"
+        )
+    best = container.streams.best("video")
+    return best if best in moving else moving[0]
+
+
+def _is_vfr(pts: Sequence[int], time_base: Fraction) -> bool:
+    """Do frame intervals differ by more than rounding to the time base (or to 1 ms) explains?"""
+    steps = np.diff(np.asarray(pts, dtype=np.int64))
+    if len(steps) < 2:
+        return False
+    grain = max(1, int(Fraction(1, 1000) / time_base))
+    return int(steps.max() - steps.min()) > 2 * grain
+
+
+def probe(path: Path) -> Probe:
+    """Read a recording's structure and the timestamp of every frame.
+
+    Timestamps come from the packets. Where packets do not tell what is presented (missing or
+    doubled timestamps, hidden frames, pictures before the first keyframe, a file that ends
+    early), the frames are decoded once to see.
+
+    Raises:
+        MediaError: K101 cannot be opened, K102 holds no video, K106 is empty, K107 is a text.
+    """
+    check_readable(path)
+    try:
+        with av.open(
+            f"file:{path.absolute()}", options=dict(SAFE_INPUT), metadata_errors="replace"
+        ) as container:
+            stream = _best_stream(path, container)
+            packets = _read_packets(container, stream)
+            start_time = stream.start_time
+            context = stream.codec_context
+            tags = {**container.metadata, **stream.metadata}
+            entries = packets.entries
+            facts: dict[str, Any] = {
+                "container": container.format.name,
+                "codec": context.name,
+                "pix_fmt": context.pix_fmt,
+                "stream_index": stream.index,
+                "width": context.width,
+                "height": context.height,
+                "sar": stream.sample_aspect_ratio or Fraction(1),
+                "time_base": stream.time_base,
+                "has_audio": bool(container.streams.audio),
+                "capture": _capture(tags),
+            }
+            declared = stream.frames
+            first = min((e[0] for e in entries), default=start_time or 0)
+            origin = _origin(container, stream, first)
+            rate = stream.average_rate
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(
+            f"{path.name} cannot be opened as video: {error.strerror or error}.",
+            code="K101",
+            hint="Play it to check; copy it again from the camera.",
+        ) from error
+    if not facts["width"] or not facts["height"] or facts["width"] * facts["height"] > _MAX_PIXELS:
+        raise MediaError(f"{path.name} states no usable picture size.", code="K102")
+
+    damage = packets.error
+    if damage is None and declared > len(entries) + packets.cut + packets.unstamped:
+        damage = f"{declared} frames are declared, {len(entries) + packets.cut} are there"
+    shown = sorted({pts for pts, _, _ in entries})
+    first_key = min((pts for pts, _, key in entries if key), default=None)
+    if (
+        damage
+        or packets.unstamped
+        or len(shown) != len(entries)
+        or first_key is None
+        or shown[0] < first_key
+        or facts["codec"] in ("vp8", "vp6f", "mpeg4", "msmpeg4v3")
+    ):
+        shown = sound_pts(path, stream_index=facts["stream_index"], time_base=facts["time_base"])
+        if shown and not entries:
+            origin = shown[0]
+    if not shown:
+        raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
+    keys = {pts for pts, _, key in entries if key}
+    last = max((d for pts, d, _ in entries if pts == shown[-1]), default=0)
+    if not last:
+        last = (
+            shown[-1] - shown[-2] if len(shown) > 1 else int(1 / (rate or 25) / facts["time_base"])
+        )
+    return Probe(
+        **facts,
+        rotation=_rotation(path, facts["stream_index"]),
+        origin_pts=origin,
+        pts=[pts - origin for pts in shown],
+        keyframes=[i for i, pts in enumerate(shown) if pts in keys],
+        end_ms=max(
+            frame_ms(shown[-1] - origin + last, facts["time_base"]),
+            frame_ms(shown[-1] - origin, facts["time_base"]) + 1,
+        ),
+        is_vfr=_is_vfr(shown, facts["time_base"]),
+        damage=damage,
+    )
+
+
+# --------------------------------------------------------------------------- what decodes
+
+
+def sound_pts(path: Path, *, stream_index: int, time_base: Fraction) -> list[int]:
+    """Timestamps (in `time_base`, ascending) of the frames that decode without an error.
+
+    After a packet that does not decode, pictures are guesses until the next keyframe; they are
+    left out. Runs in a child of its own, since decoders crash on broken data.
+
+    Raises:
+        MediaError: K101 the child crashed or hung.
+    """
+    command = [sys.executable, "-m", "kslds.probe", str(path.absolute()), str(stream_index)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=3600, check=False)
+        if done.returncode == 0:
+            return [int(pts) for pts in json.loads(done.stdout)]
+        why = f"the decoder ended with status {done.returncode}"
+    except subprocess.TimeoutExpired:
+        why = "decoding took over an hour"
+    raise MediaError(f"{path.name} cannot be decoded: {why}.", code="K101")
+
+
+def _sound_pts(path: str, stream_index: int) -> list[int]:
+    shown: set[int] = set()
+    order: list[tuple[int | None, bool]] = []
+    bad: list[int] = []
+    with av.open(f"file:{path}", options=dict(SAFE_INPUT), metadata_errors="replace") as container:
+        stream = container.streams[stream_index]
+        context = cast(Any, stream.codec_context)
+        context.thread_type = "NONE"
+        context.options = {"err_detect": "explode"}
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError):
+                packet = None
+            flush = packet is None or not packet.size
+            if packet is not None and packet.size:
+                order.append((packet.pts, packet.is_keyframe))
+            try:
+                for frame in context.decode(None if flush else packet):
+                    if frame.pts is not None and frame.is_corrupt:
+                        bad += [k for k, (pts, _) in enumerate(order) if pts == frame.pts]
+                    elif frame.pts is not None:
+                        shown.add(frame.pts)
+            except av.EOFError:
+                break
+            except av.FFmpegError:
+                bad.append(len(order) - 1)
+            if flush:
+                break
+    for start in bad:
+        for pts, key in (
+            order[start:] if not order[start][1] else [order[start], *order[start + 1 :]]
+        ):
+            if key and pts != order[start][0]:
+                # Pictures shown before this keyframe may still refer to the broken ones.
+                shown -= {
+                    p for p, _ in order[start:] if p is not None and pts is not None and p < pts
+                }
+                break
+            shown.discard(cast(int, pts))
+    return sorted(shown)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_sound_pts(sys.argv[1], int(sys.argv[2]))))

@@ -1,0 +1,416 @@
+"""Recipes, and the build that follows one: every stage in order, doing only what is missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import os
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from kslds import clips, ingest, lexicon, report, schema, shards, split, validate, video
+from kslds.corpora import demo
+from kslds.engine import Progress
+from kslds.errors import MissingFile, RecipeError, ValidationFailed
+from kslds.manifest import Dataset, bundled, canonical_json, write_bytes
+from kslds.schema import Issue
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LexiconOptions:
+    """The `[lexicon]` part of a recipe."""
+
+    file: str | None = None
+    """A CSV, or the name of one under ``manifests/lexicon/``; None takes labels as they are."""
+    unknown: str = "error"
+    """What an unknown label does: ``error`` stops the build, ``drop``, ``keep``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateOptions:
+    """The `[validate]` part of a recipe: what is plausible."""
+
+    min_ms: int = validate.Rules.min_ms
+    max_ms: int = validate.Rules.max_ms
+    min_signers: int = validate.Rules.min_signers
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineOptions:
+    """The `[baseline]` part of a recipe: what a build ends with."""
+
+    models: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ("gloss",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a build makes."""
+
+    name: str = "dataset"
+    licence: str | None = None
+    demo: demo.Demo | None = None
+    """Render these recordings into the dataset's folder ``raw`` and read them from there."""
+    ingest: ingest.IngestOptions | None = None
+    lexicon: LexiconOptions = field(default_factory=LexiconOptions)
+    validate: ValidateOptions = field(default_factory=ValidateOptions)
+    clips: clips.ClipOptions = field(default_factory=clips.ClipOptions)
+    split: split.SplitOptions = field(default_factory=split.SplitOptions)
+    shards: shards.ShardOptions = field(default_factory=shards.ShardOptions)
+    baseline: BaselineOptions = field(default_factory=BaselineOptions)
+
+    @property
+    def rules(self) -> validate.Rules:
+        """What validation goes by."""
+        return validate.Rules(unknown=self.lexicon.unknown, **dataclasses.asdict(self.validate))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that decides the result; where files lie does not."""
+        document = dataclasses.asdict(self)
+        for section, keys in _PATHS.items():
+            for key in keys:
+                if document.get(section):
+                    document[section].pop(key, None)
+        return hashlib.sha256(canonical_json(document)).hexdigest()
+
+
+_PATHS = {"ingest": ("media", "annotations", "signers"), "lexicon": ("file",), "split": ("file",)}
+"""Keys that hold paths relative to the recipe."""
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def read(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe: a file, or the name of a bundled one such as ``demo``.
+
+    Raises:
+        MissingFile: There is no such recipe.
+        RecipeError: A key is unknown, or a value has the wrong type or range.
+    """
+    file = Path(path)
+    if not file.is_file() and (bundled("recipes") / f"{path}.toml").is_file():
+        file = bundled("recipes") / f"{path}.toml"
+    if not file.is_file():
+        names = ", ".join(sorted(p.stem for p in bundled("recipes").glob("*.toml")))
+        raise MissingFile(f"there is no recipe {str(path)!r}.", hint=f"Bundled recipes: {names}.")
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file.name} is not TOML: {error}.") from error
+    document.pop("format_version", None)
+    return from_document(document, base=file.resolve().parent, where=file.name)
+
+
+def from_document(document: Mapping[str, Any], *, base: Path, where: str = "recipe") -> Recipe:
+    """A recipe from parsed TOML; paths in it are relative to `base`.
+
+    Raises:
+        RecipeError: A key is unknown, or a value has the wrong type or range.
+    """
+    recipe = _section(document, Recipe, where=where)
+    resolved: dict[str, Any] = {}
+    for section, keys in _PATHS.items():
+        options = getattr(recipe, section)
+        if options is None:
+            continue
+        changes: dict[str, Any] = {}
+        for key in keys:
+            value = getattr(options, key)
+            if isinstance(value, tuple):
+                changes[key] = tuple(os.path.normpath(base / v) for v in value)
+            elif value is not None and not (section == "lexicon" and "/" not in value
+                                            and not (base / value).is_file()):  # fmt: skip
+                changes[key] = os.path.normpath(base / value)
+        resolved[section] = dataclasses.replace(options, **changes)
+    return dataclasses.replace(recipe, **resolved)
+
+
+def _section(raw: Mapping[str, Any], record: type[T], *, where: str) -> T:
+    hints = get_type_hints(record)
+    known = [f.name for f in dataclasses.fields(cast(Any, record))]
+    values = {}
+    for key, value in raw.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            raise RecipeError(
+                f"{where}: unknown key {key!r}.",
+                hint=f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}.",
+            )
+        values[key] = _value(value, hints[key], where=f"{where}: {key}")
+    missing = [
+        f.name
+        for f in dataclasses.fields(cast(Any, record))
+        if f.name not in values
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise RecipeError(f"{where}: the key {missing[0]!r} is missing.")
+    try:
+        return record(**values)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error.what}", hint=error.hint) from error
+
+
+def _value(value: Any, kind: Any, *, where: str) -> Any:
+    """A TOML value as the type of a field; a single value stands for a list of one."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        inner = tuple(k for k in inner if k is not type(None))
+        for option in inner:
+            try:
+                return _value(value, option, where=where)
+            except RecipeError:
+                if option is inner[-1]:
+                    raise
+    if dataclasses.is_dataclass(kind):
+        if isinstance(value, Mapping):
+            return _section(value, cast(Any, kind), where=where.replace(": ", " [") + "]")
+        raise RecipeError(f"{where} = {value!r}: expected a table, [{where.split(': ')[-1]}].")
+    if origin is tuple:
+        if not isinstance(value, list):
+            value = [value]
+        each = inner[0]
+        if inner[-1] is not Ellipsis and len(value) != len(inner):
+            raise RecipeError(f"{where} = {value!r}: expected {len(inner)} values.")
+        return tuple(_value(v, each, where=where) for v in value)
+    if get_origin(kind) is Literal:
+        if value in inner:
+            return value
+        raise RecipeError(f"{where} = {value!r}: expected one of {', '.join(map(repr, inner))}.")
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if isinstance(value, Mapping):
+            return {str(k): _value(v, inner[1], where=f"{where}.{k}") for k, v in value.items()}
+        raise RecipeError(f"{where} = {value!r}: expected a table such as {{ train = 0.8 }}.")
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    raise RecipeError(f"{where} = {value!r}: expected {_NAMES.get(kind, kind)}.")
+
+
+_NAMES = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # A JSON string is a TOML basic string.
+    return canonical_json(str(value)).decode()
+
+
+def write(recipe: Recipe, *, root: Path) -> None:
+    """Write a recipe as resolved to ``kslds.toml``, itself a recipe, with paths relative to it."""
+    plain = [f"format_version = {schema.FORMAT_VERSION}"]
+    sections = []
+    for f in dataclasses.fields(recipe):
+        value = getattr(recipe, f.name)
+        if value is None:
+            continue
+        if not dataclasses.is_dataclass(value):
+            plain.append(f"{f.name} = {_toml(value)}")
+            continue
+        lines = [f"\n[{f.name}]"]
+        for inner in dataclasses.fields(value):
+            item = getattr(value, inner.name)
+            if item is None or item in ((), {}):
+                continue
+            if inner.name in _PATHS.get(f.name, ()):
+                item = _relative(item, root)
+            lines.append(f"{inner.name} = {_toml(item)}")
+        if len(lines) > 1:
+            sections.append("\n".join(lines))
+    write_bytes(root / "kslds.toml", ("\n".join([*plain, *sections]) + "\n").encode())
+
+
+def _relative(item: str | Sequence[str], root: Path) -> str | list[str]:
+    if not isinstance(item, str):
+        return [cast(str, _relative(i, root)) for i in item]
+    return os.path.relpath(item, root.resolve()) if os.path.isabs(item) else item  # noqa: PTH117
+
+
+def of(dataset: Dataset) -> Recipe:
+    """The recipe a dataset was made with, or the defaults."""
+    path = dataset.root / "kslds.toml"
+    return read(path) if path.is_file() else Recipe()
+
+
+# --------------------------------------------------------------------------- stages
+
+
+def run_ingest(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Render the demo if the recipe has one, then read recordings and annotations.
+
+    Raises:
+        RecipeError: The recipe names no media.
+    """
+    options = recipe.ingest
+    if recipe.demo is not None:
+        raw = dataset.root / "raw"
+        signs = _lexicon(recipe)
+        if signs is None:
+            raise RecipeError("[demo] draws its labels from a lexicon; name one in [lexicon] file.")
+        demo.render(raw, demo=recipe.demo, signs=signs.signs, workers=workers, progress=progress)
+        options = options or ingest.IngestOptions(
+            media=(str(raw / "media"),),
+            annotations=(str(raw / "annotations.csv"),),
+            columns={"recording": "file", "gloss": "label"},
+            signers=str(raw / "signers.csv"),
+        )
+    if options is None:
+        raise RecipeError("the recipe has no [ingest] table.", hint="Name the media in it.")
+    ingest.ingest(
+        dataset, options=options, licence=recipe.licence, workers=workers, progress=progress
+    )
+    write(dataclasses.replace(recipe, ingest=options), root=dataset.root)
+    dataset.update_provenance(
+        name=recipe.name,
+        licence=recipe.licence,
+        recipe_sha256=recipe.sha256,
+        ffmpeg=video.ffmpeg_version(),
+        kslds=_version(),
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("kslds")
+    except PackageNotFoundError:
+        return "source"
+
+
+def _lexicon(recipe: Recipe) -> lexicon.Lexicon | None:
+    return None if recipe.lexicon.file is None else lexicon.load(recipe.lexicon.file)
+
+
+def run_validate(dataset: Dataset, recipe: Recipe) -> validate.Report:
+    """Check the dataset against the recipe's lexicon and rules; returns every issue."""
+    return validate.validate(dataset, lexicon=_lexicon(recipe), rules=recipe.rules)
+
+
+def run_trim(dataset: Dataset, recipe: Recipe) -> None:
+    """Plan the clips."""
+    clips.trim(dataset, options=recipe.clips, unknown=recipe.lexicon.unknown)
+
+
+def run_resize(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Plan the clips anew (it costs nothing) and render what is missing.
+
+    Raises:
+        RecipeError: The recipe names no media.
+    """
+    if recipe.ingest is None:
+        raise RecipeError("the dataset's kslds.toml names no media.", hint="Run: kslds ingest …")
+    run_trim(dataset, recipe)
+    clips.resize(
+        dataset,
+        media=ingest.find_media(recipe.ingest.media).files,
+        options=recipe.clips,
+        encodings=recipe.shards.encodings,
+        workers=workers,
+        progress=progress,
+    )
+
+
+def run_shard(
+    dataset: Dataset, recipe: Recipe, *, split: str | None = None, progress: Progress | None = None
+) -> None:
+    """Copy the clips into shards."""
+    shards.shard(dataset, options=recipe.shards, split=split, name=recipe.name, progress=progress)
+
+
+def stop_on_errors(found: validate.Report) -> None:
+    """Refuse to go on with what validation calls errors.
+
+    Raises:
+        ValidationFailed: There is at least one.
+    """
+    errors = [issue for issue in found.issues if issue.severity == "error"]
+    if errors:
+        raise ValidationFailed(
+            f"validation found {len(errors)} error(s).",
+            issues=errors,
+            hint="Correct them and run again; for unknown labels see [lexicon] unknown.",
+        )
+
+
+def build(
+    recipe: Recipe,
+    *,
+    out: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Run every stage in order, doing only what is missing.
+
+    Args:
+        recipe: What to build.
+        out: The dataset's folder.
+        workers: Jobs at a time; all cores by default.
+        progress: Told after each step of each stage.
+
+    Returns:
+        The finished dataset.
+
+    Raises:
+        ValidationFailed: Validation found errors; nothing was rendered from them.
+        KsldsError: See each stage.
+    """
+    dataset = Dataset(out, create=True)
+    with dataset.lock():
+        run_ingest(dataset, recipe, workers=workers, progress=progress)
+        recipe = of(dataset)
+        stop_on_errors(run_validate(dataset, recipe))
+        run_resize(dataset, recipe, workers=workers, progress=progress)
+        found = run_validate(dataset, recipe)
+        split.split(dataset, options=recipe.split)
+        stop_on_errors(found)
+        run_shard(dataset, recipe, progress=progress)
+        _baselines(dataset, recipe, progress=progress)
+        report.report(dataset, progress=progress)
+    return dataset
+
+
+def _baselines(dataset: Dataset, recipe: Recipe, *, progress: Progress | None) -> None:
+    if not recipe.baseline.models:
+        return
+    from kslds import baselines
+
+    for model in recipe.baseline.models:
+        for task in recipe.baseline.tasks:
+            settings = baselines.Settings(model=model, task=task)
+            baselines.run(str(dataset.root), settings=settings, progress=progress)
+
+
+def issues_of(dataset: Dataset) -> list[Issue]:
+    """What the last validation found."""
+    return dataset.read("issues", Issue) if dataset.has("issues") else []

@@ -1,0 +1,568 @@
+"""The records of a dataset, and the codes of everything that can be wrong with one.
+
+Each table on disk is described by one frozen dataclass. The Arrow schema
+(`arrow_schema`) and the data dictionary in `docs/format.md` (`data_dictionary`)
+are derived from it, so neither can drift from the code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import pyarrow as pa
+
+FORMAT_VERSION = 1
+"""Version of the layout on disk; a reader refuses a newer one."""
+
+KEY_PATTERN = r"[a-z0-9_-]+"
+"""What every key matches: safe as a file name, as a tar key and as a label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """A person who signs, known by a pseudonym only."""
+
+    signer_id: Annotated[str, "key; a pseudonym such as `subject_07`"]
+    age_band: Annotated[str | None, "such as `18-29`"] = None
+    gender: Annotated[str | None, "as the signer states it"] = None
+    handedness: Annotated[str | None, "`right`, `left` or `both`"] = None
+    hearing_status: Annotated[
+        str | None, "`deaf`, `hard-of-hearing`, `coda`, `soda` or `hearing`"
+    ] = None
+    region: Annotated[str | None, "where the signer's signing comes from"] = None
+    consent_scope: Annotated[
+        str | None,
+        "`internal`, `research` or `publication`; null where nothing is recorded, "
+        "which publishing treats as no consent",
+    ] = None
+    consent_date: Annotated[str | None, "ISO 8601 date on which consent was given"] = None
+    consent_withdrawn: Annotated[bool, "true once the signer has withdrawn"] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """An entry of the lexicon."""
+
+    gloss_id: Annotated[str, "key; ASCII"]
+    kk: Annotated[str | None, "Kazakh, Cyrillic, NFC"] = None
+    kk_latn: Annotated[str | None, "Kazakh, Latin alphabet of April 2021"] = None
+    ru: Annotated[str | None, "Russian"] = None
+    en: Annotated[str | None, "English"] = None
+    category: Annotated[str | None, "such as `family`, `food`, `gesture`"] = None
+    num_hands: Annotated[int | None, "1 or 2"] = None
+    mirror_safe: Annotated[
+        bool | None, "may the picture be mirrored without changing the meaning? null: not known"
+    ] = None
+    variant_of: Annotated[str | None, "the `gloss_id` this is a variant of"] = None
+    aliases: Annotated[list[str], "further spellings that name this sign"] = dataclasses.field(
+        default_factory=list
+    )
+    source: Annotated[str | None, "where the entry is attested"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One raw file. It carries no labels."""
+
+    recording_id: Annotated[str, "key; `rec_` and 12 hex digits of the content hash"]
+    source_file: Annotated[str, "path relative to the media folder, `/` between parts"]
+    content_sha256: Annotated[str, "SHA-256 of the file's bytes, hex"]
+    size_bytes: Annotated[int, "size of the file"]
+    container: Annotated[str, "ffmpeg's name of the container format"]
+    codec: Annotated[str, "ffmpeg's name of the video codec"]
+    pix_fmt: Annotated[str | None, "ffmpeg's name of the pixel format"] = None
+    stream_index: Annotated[int, "index of the video stream that is used"] = 0
+    width: Annotated[int, "coded width in pixels, before rotation"]
+    height: Annotated[int, "coded height in pixels, before rotation"]
+    rotation: Annotated[int, "clockwise degrees to turn for display: 0, 90, 180 or 270"] = 0
+    sar_num: Annotated[int, "sample aspect ratio, numerator (pixel width)"] = 1
+    sar_den: Annotated[int, "sample aspect ratio, denominator (pixel height)"] = 1
+    display_width: Annotated[int, "width in square pixels after rotation"]
+    display_height: Annotated[int, "height in square pixels after rotation"]
+    num_frames: Annotated[int, "presented frames, by their timestamps (edit lists applied)"]
+    time_base_num: Annotated[int, "timestamps are in units of num/den seconds"]
+    time_base_den: Annotated[int, "timestamps are in units of num/den seconds"]
+    origin_pts: Annotated[int, "timestamp that players call time zero, in time base units"]
+    end_ms: Annotated[int, "end of the last frame, ms from the origin"]
+    avg_fps_num: Annotated[int, "average frame rate, numerator"]
+    avg_fps_den: Annotated[int, "average frame rate, denominator"]
+    is_vfr: Annotated[bool, "frame intervals differ by more than timestamp rounding"]
+    has_audio: Annotated[bool, "an audio stream is present (it is never carried on)"]
+    damage: Annotated[str | None, "what is broken in the file; null where nothing is"] = None
+    signer_id: Annotated[str | None, "the signer, where one signer is named for the file"] = None
+    session_id: Annotated[str | None, "recording session"] = None
+    licence: Annotated[str | None, "SPDX identifier or text of the licence"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """The timestamps of one recording's presented frames."""
+
+    recording_id: Annotated[str, "key"]
+    pts: Annotated[
+        list[int], "timestamp of frame 0, 1, …, ascending, in time base units, minus `origin_pts`"
+    ]
+    keyframes: Annotated[list[int], "indices of the frames that a decoder can start at"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """An interval on a recording, with its labels."""
+
+    segment_id: Annotated[str, "key; `seg_` and 16 hex digits of the row's content"]
+    recording_id: Annotated[str, "the recording"]
+    start_ms: Annotated[int, "inclusive, ms from the recording's origin"]
+    end_ms: Annotated[int, "exclusive, ms from the recording's origin"]
+    label: Annotated[str | None, "the label as annotated, NFC"] = None
+    gloss_id: Annotated[str | None, "the lexicon entry; null until validated or unknown"] = None
+    emotion: Annotated[str | None, "key"] = None
+    sentence: Annotated[str | None, "the sentence as glosses"] = None
+    translation: Annotated[str | None, "free translation"] = None
+    tier: Annotated[str | None, "the tier the segment was read from"] = None
+    annotator: Annotated[str | None, "who drew the boundaries"] = None
+    signer_id: Annotated[str | None, "the signer"] = None
+    source: Annotated[str, "annotation file and line it was read from, as `name:line`"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """What was cut. Fields after `fps_den` are null until the clip is rendered."""
+
+    clip_id: Annotated[str, "key"]
+    segment_id: Annotated[str, "the segment"]
+    recording_id: Annotated[str, "the recording"]
+    source_file: Annotated[str, "the recording's file, relative to the media folder"]
+    gloss_id: Annotated[str | None, "the lexicon entry"] = None
+    emotion: Annotated[str | None, "key"] = None
+    sentence: Annotated[str | None, "the sentence as glosses"] = None
+    translation: Annotated[str | None, "free translation"] = None
+    signer_id: Annotated[str | None, "the signer"] = None
+    start_ms: Annotated[int, "inclusive, margins included, ms from the recording's origin"]
+    end_ms: Annotated[int, "exclusive, margins included, ms from the recording's origin"]
+    first_frame: Annotated[int, "first presented source frame of the span, 0-based, inclusive"]
+    last_frame: Annotated[int, "last presented source frame of the span, 0-based, inclusive"]
+    first_pts: Annotated[int, "timestamp of `first_frame`, in the recording's time base"]
+    last_pts: Annotated[int, "timestamp of `last_frame`, in the recording's time base"]
+    num_frames: Annotated[int, "frames of the clip"]
+    fps_num: Annotated[int, "frame rate of the clip (average, where variable), numerator"]
+    fps_den: Annotated[int, "frame rate of the clip, denominator"]
+    resampled: Annotated[bool, "true where frames were dropped or repeated to reach a rate"] = False
+    width: Annotated[int | None, "pixels"] = None
+    height: Annotated[int | None, "pixels"] = None
+    frames_sha256: Annotated[
+        str | None, "SHA-256 of the scaled yuv420p frames that went into the encoder"
+    ] = None
+    psnr_db: Annotated[float | None, "luma PSNR of the decoded clip against those frames"] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRow:
+    """One line of a split: what goes to which side."""
+
+    split: Annotated[str, "`train`, `test`, …"]
+    unit: Annotated[str, "what is assigned: `signer_id`"]
+    value: Annotated[str, "its value"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """A row that a stage did not pass on, and why."""
+
+    stage: Annotated[str, "`ingest`, `trim`, `resize` or `split`"]
+    table: Annotated[str, "the table the row would have gone to"]
+    key: Annotated[str, "the row's key, or the place it was read from"]
+    code: Annotated[str, "stable code, see the list of codes"]
+    reason: Annotated[str, "what was wrong, in words"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issue:
+    """Something that is wrong, or worth a look, with one row."""
+
+    severity: Annotated[str, "`error`, `warning` or `info`"]
+    code: Annotated[str, "stable code, see the list of codes"]
+    table: Annotated[str, "the table the row is in"]
+    key: Annotated[str, "the row's key, or the place it was read from"]
+    message: Annotated[str, "what is wrong"]
+    hint: Annotated[str | None, "what to do"] = None
+
+
+TABLES: Mapping[str, type] = types.MappingProxyType(
+    {
+        "signers": Signer,
+        "signs": Sign,
+        "recordings": Recording,
+        "timings": Timing,
+        "segments": Segment,
+        "clips": Clip,
+        "dropped": Dropped,
+        "issues": Issue,
+    }
+)
+"""Name of each file under `tables/` and its record; `splits/<name>` hold `SplitRow`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """The meaning of one stable code."""
+
+    severity: str
+    title: str
+    meaning: str
+    action: str
+
+
+CODES: dict[str, Code] = {}
+"""Every code, in order; `docs/codes.md` is generated from it."""
+
+
+def _code(code: str, severity: str, title: str, meaning: str, action: str) -> None:
+    CODES[code] = Code(severity=severity, title=title, meaning=meaning, action=action)
+
+
+# K1: reading recordings and annotations
+_code(
+    "K101",
+    "error",
+    "unreadable recording",
+    "ffmpeg cannot open the file.",
+    "Copy it again from the camera; a file without its index needs repair.",
+)
+_code(
+    "K102",
+    "error",
+    "no video",
+    "The file opens but holds no video stream or frame.",
+    "Remove it from the media folder or name the right file.",
+)
+_code(
+    "K103",
+    "error",
+    "missing recording",
+    "An annotation names a file that is not there.",
+    "Put the file into the media folder or correct the name in the annotations.",
+)
+_code(
+    "K104",
+    "error",
+    "outside the media folder",
+    "A path or link leaves the media folder.",
+    "Copy the file into the media folder.",
+)
+_code(
+    "K105",
+    "info",
+    "same bytes twice",
+    "Two files hold the same bytes; they are one recording.",
+    "Nothing, or delete one of them.",
+)
+_code("K106", "error", "empty file", "The file has no bytes.", "Copy it again.")
+_code(
+    "K107",
+    "error",
+    "not a recording",
+    "The file is a playlist, a text or another kind of data.",
+    "Remove it; playlists are never followed.",
+)
+_code(
+    "K108",
+    "warning",
+    "damaged recording",
+    "The file ends early or holds packets that do not decode.",
+    "Copy it again; segments in the lost part are dropped.",
+)
+_code(
+    "K109",
+    "info",
+    "recording without segments",
+    "No annotation names this recording.",
+    "Annotate it or remove it.",
+)
+_code(
+    "K110",
+    "warning",
+    "personal data in the container",
+    "The container carries a capture date, a device name or a location; none is carried on.",
+    "Nothing; strip the raw files before you hand them out.",
+)
+_code(
+    "K111",
+    "error",
+    "time is not a number",
+    "A boundary cannot be read in its unit.",
+    "Correct the cell that is named.",
+)
+_code("K112", "error", "reversed segment", "The end is before the start.", "Swap or correct them.")
+_code(
+    "K113",
+    "error",
+    "empty segment",
+    "Start and end are the same, or no frame lies between.",
+    "Widen the segment.",
+)
+_code(
+    "K114",
+    "error",
+    "outside the recording",
+    "A boundary lies more than one frame outside the recording.",
+    "Check the unit, the frame rate it was annotated at, and the file.",
+)
+_code(
+    "K115",
+    "warning",
+    "clipped at the edge",
+    "A boundary lay up to one frame outside the recording and was moved to its edge.",
+    "Nothing.",
+)
+_code(
+    "K116",
+    "warning",
+    "decimal comma",
+    "A time was written with a comma and read as a point.",
+    "Write a point.",
+)
+_code(
+    "K117",
+    "error",
+    "lost in the damaged part",
+    "The segment lies in a part that the damaged file no longer holds.",
+    "Copy the file again.",
+)
+_code(
+    "K118",
+    "error",
+    "segment without a label",
+    "The row has neither a label nor a sentence.",
+    "Fill in the label.",
+)
+_code(
+    "K119",
+    "warning",
+    "row twice",
+    "The same segment with the same labels is listed twice.",
+    "Delete one of the rows.",
+)
+_code(
+    "K120",
+    "error",
+    "boundary without a time",
+    "An ELAN time slot has no value and none follows from its neighbours.",
+    "Align the annotation in ELAN.",
+)
+_code(
+    "K121",
+    "error",
+    "ambiguous file name",
+    "Several files of this name exist in the media folder.",
+    "Write the path relative to the media folder.",
+)
+# K2: cutting and rendering
+_code(
+    "K201",
+    "error",
+    "frames do not decode",
+    "Frames of the clip could not be decoded.",
+    "Copy the recording again.",
+)
+_code(
+    "K202",
+    "error",
+    "no frame in the span",
+    "No frame starts inside the span.",
+    "Widen the segment.",
+)
+# K3: validation
+_code(
+    "K301",
+    "error",
+    "unknown label",
+    "The label is not in the lexicon.",
+    "Correct it, add it to the lexicon, or set `unknown` in the recipe.",
+)
+_code(
+    "K302",
+    "info",
+    "matched by a look-alike",
+    "The label matched only without letter case, by look-alike letters or by its ASCII form.",
+    "Correct the spelling, or declare it as an alias of the entry.",
+)
+_code(
+    "K303",
+    "warning",
+    "mixed scripts",
+    "A word mixes Cyrillic and Latin letters.",
+    "Retype it on one keyboard layout.",
+)
+_code(
+    "K304",
+    "error",
+    "ambiguous label",
+    "The label matches several entries of the lexicon.",
+    "Use the entry's gloss_id, or declare the label as an alias of one of them.",
+)
+_code(
+    "K305",
+    "error",
+    "lexicon collision",
+    "Two lexicon entries share a gloss_id, a Kazakh spelling or an alias.",
+    "Make the entries distinct, or declare one a variant of the other (variant_of).",
+)
+_code(
+    "K306",
+    "error",
+    "bad lexicon entry",
+    "A lexicon row has a value that is not allowed.",
+    "Correct the row that is named.",
+)
+_code(
+    "K311",
+    "warning",
+    "overlap on one tier",
+    "Two segments of one tier overlap in time.",
+    "Correct the boundaries if they are meant to follow each other.",
+)
+_code(
+    "K312",
+    "warning",
+    "implausibly short",
+    "The segment is shorter than a sign can be.",
+    "Check its boundaries and unit.",
+)
+_code(
+    "K313",
+    "warning",
+    "implausibly long",
+    "The segment is longer than a sign should be.",
+    "Check its boundaries and unit, or whether it is a sentence.",
+)
+_code(
+    "K321",
+    "error",
+    "missing signer",
+    "The segment names no signer, or one that the table of signers does not list.",
+    "Fill in the signer; no split by signer is possible without.",
+)
+_code(
+    "K322",
+    "warning",
+    "too few signers",
+    "A class is signed by fewer than two signers.",
+    "Record more signers: the class cannot be on both sides of a split by signer.",
+)
+_code(
+    "K323",
+    "warning",
+    "no consent to publish",
+    "The signer has no recorded consent to publication.",
+    "Record the consent; publishing stops until then.",
+)
+_code(
+    "K324",
+    "error",
+    "consent withdrawn",
+    "The signer has withdrawn consent, and clips remain.",
+    "Remove the signer's recordings and build again.",
+)
+_code(
+    "K331",
+    "error",
+    "clip missing or damaged",
+    "A rendered clip is missing, or its bytes changed.",
+    "Run `kslds resize` again.",
+)
+# K4: splits
+_code(
+    "K401",
+    "error",
+    "signer without a side",
+    "The split list does not name this signer.",
+    "Add the signer to the list.",
+)
+_code(
+    "K402",
+    "error",
+    "split leak",
+    "A signer, recording or identical clip is on two sides.",
+    "Correct the list; look for a recording with two signers or a copied clip.",
+)
+_code(
+    "K403",
+    "warning",
+    "class on one side only",
+    "A class of one side does not occur on the other.",
+    "Record more signers for the class, or leave it out.",
+)
+
+
+_R = TypeVar("_R")
+_ARROW: Mapping[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    bool: pa.bool_(),
+    float: pa.float64(),
+    list[str]: pa.list_(pa.string()),
+    list[int]: pa.list_(pa.int64()),
+}
+
+
+def _columns(record: type) -> list[tuple[str, Any, bool, str]]:
+    """Name, plain type, nullability and description of each field."""
+    hints = get_type_hints(record, include_extras=True)
+    columns = []
+    for field in dataclasses.fields(record):
+        annotated, text = get_args(hints[field.name])
+        nullable = get_origin(annotated) in (Union, types.UnionType)
+        plain = (
+            next(a for a in get_args(annotated) if a is not type(None)) if nullable else annotated
+        )
+        columns.append((field.name, plain, nullable, text))
+    return columns
+
+
+def arrow_schema(record: type) -> pa.Schema:
+    """The Arrow schema of a record, with descriptions as field metadata."""
+    return pa.schema(
+        [
+            pa.field(name, _ARROW[plain], nullable=nullable, metadata={"description": text})
+            for name, plain, nullable, text in _columns(record)
+        ]
+    )
+
+
+def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
+    """Rows of one record type as an Arrow table."""
+    dicts = [{f.name: getattr(row, f.name) for f in dataclasses.fields(record)} for row in rows]
+    return pa.Table.from_pylist(dicts, schema=arrow_schema(record))
+
+
+def from_table(record: type[_R], table: pa.Table) -> list[_R]:
+    """The rows of an Arrow table as records."""
+    return [record(**row) for row in table.to_pylist()]
+
+
+def data_dictionary() -> str:
+    """Markdown tables that describe every table and column."""
+    parts = []
+    for name, record in [*TABLES.items(), ("splits/<name>", SplitRow)]:
+        lines = [f"### `{name}`", "", (record.__doc__ or "").strip().split("\n")[0], ""]
+        lines += ["| column | type | null | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| `{column}` | {_ARROW[plain]} | {'yes' if nullable else ''} | {text} |"
+            for column, plain, nullable, text in _columns(record)
+        ]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def code_table() -> str:
+    """A Markdown table of every code."""
+    lines = ["| code | severity | title | meaning | what to do |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{code}` | {c.severity} | {c.title} | {c.meaning} | {c.action} |"
+        for code, c in CODES.items()
+    ]
+    return "\n".join(lines) + "\n"

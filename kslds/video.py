@@ -1,0 +1,526 @@
+"""Frames and clips: with `probe`, the only modules that know ffmpeg, PyAV and decord.
+
+A recording becomes scaled frames with their exact timestamps (`decoding`); frames become
+the bytes of a clip (`ClipEncoder`) and are read back (`read_frames`, `read_jpegs`).
+
+Raw recordings are decoded in an ffmpeg child process, which a broken file may crash
+or hang without harm. The child is told by demuxer and protocol name what it may open,
+so that a playlist is never followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import av
+import ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from kslds.errors import EncodeError, KsldsError, MediaError
+
+Fit = Literal["stretch", "pad", "center-crop", "short-side"]
+FITS: tuple[Fit, ...] = ("stretch", "pad", "center-crop", "short-side")
+
+# Demuxers of real containers and raw streams. Left out are those that open further files
+# (hls, dash, concat, imf, image2 …), devices, and text.
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,mxf,"
+    "dv,ivf,nut,h264,hevc,obu,av1,m4v,mjpeg,gif,rm,wtv,avr,h263,vc1"
+)
+SAFE_INPUT = {"protocol_whitelist": "file,pipe", "format_whitelist": _DEMUXERS}
+
+_MAX_CHILD_BYTES = 8 << 30
+STALL_SECONDS = 120
+
+
+@cache
+def ffmpeg_exe() -> str:
+    """Path of the ffmpeg binary.
+
+    The one that comes with `imageio-ffmpeg` is preferred to the system's: with the version
+    pinned, every machine writes the same bytes. ``KSLDS_FFMPEG`` names another.
+
+    Raises:
+        KsldsError: There is none.
+    """
+    chosen = os.environ.get("KSLDS_FFMPEG")
+    if chosen:
+        if not Path(chosen).is_file():
+            raise KsldsError(f"KSLDS_FFMPEG names {chosen!r}, which is not a file.")
+        return chosen
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        system = shutil.which("ffmpeg")
+        if system is None:
+            raise KsldsError(
+                "no ffmpeg was found.", hint="Run: pip install imageio-ffmpeg"
+            ) from error
+        return system
+
+
+@cache
+def ffmpeg_version() -> str:
+    """The first line of ``ffmpeg -version``, up to the copyright."""
+    out = subprocess.run([ffmpeg_exe(), "-version"], capture_output=True, text=True, check=True)
+    return out.stdout.split(" Copyright", 1)[0].strip()
+
+
+def _child_limits(pid: int) -> None:
+    if hasattr(resource, "prlimit"):
+        resource.prlimit(pid, resource.RLIMIT_AS, (_MAX_CHILD_BYTES, _MAX_CHILD_BYTES))
+
+
+def safe_input(path: Path, **options: Any) -> Any:
+    """A raw file as input of an ffmpeg command that opens nothing else."""
+    # "file:" keeps a name such as "concat:a" or "-i" from being read as anything else.
+    return ffmpeg.input(f"file:{path.absolute()}", **SAFE_INPUT, **options)
+
+
+# --------------------------------------------------------------------------- decoding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How a picture becomes the clip's: scaled to `scaled`, then padded or cropped to `size`."""
+
+    scaled: tuple[int, int]
+    size: tuple[int, int]
+
+    @property
+    def filters(self) -> str:
+        """The ffmpeg filter chain, for an upright picture of any pixel aspect.
+
+        Bilinear, as in the KSL-Emo paper; swscale widens its kernel when it shrinks, so this
+        does not alias. `bitexact` and `accurate_rnd` make every CPU compute the same bytes.
+        The colours are stated as BT.601 in studio range, which is what readers assume of
+        pictures this small when they assume anything.
+        """
+        (w, h), (width, height) = self.scaled, self.size
+        chain = [
+            f"scale={w}:{h}:flags=bilinear+accurate_rnd+bitexact"
+            ":out_color_matrix=bt601:out_range=tv",
+            "format=yuv420p",
+            "setsar=1",
+        ]
+        if w < width or h < height:
+            chain.append(f"pad={width}:{height}:{_even((width - w) / 2)}:{_even((height - h) / 2)}")
+        elif w > width or h > height:
+            chain.append(
+                f"crop={width}:{height}:{_even((w - width) / 2)}:{_even((h - height) / 2)}"
+            )
+        return ",".join(chain)
+
+
+def _even(value: float | Fraction) -> int:
+    return 2 * round(value / 2)
+
+
+def geometry(width: int, height: int, *, size: int, fit: Fit) -> Geometry:
+    """How a picture of ``width × height`` square pixels is fitted.
+
+    Args:
+        width: Display width, after rotation and pixel aspect.
+        height: Display height.
+        size: Side of the square, in pixels; of the shorter side for ``short-side``. Even.
+        fit: ``stretch`` ignores the aspect, ``pad`` adds black bars, ``center-crop`` cuts the
+            longer side, ``short-side`` keeps it.
+    """
+    square = (size, size)
+    if fit == "stretch":
+        return Geometry(scaled=square, size=square)
+    edge = max(width, height) if fit == "pad" else min(width, height)
+    scaled = (
+        max(2, _even(Fraction(width * size, edge))),
+        max(2, _even(Fraction(height * size, edge))),
+    )
+    return Geometry(scaled=scaled, size=scaled if fit == "short-side" else square)
+
+
+class _Watched(io.RawIOBase):
+    """A child's output; the child is killed when nothing arrives for `STALL_SECONDS`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._stream = cast(Any, process.stdout)
+        self._arrived = threading.Event()
+        self._ended = threading.Event()
+        self.stalled = False
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            if not self._arrived.wait(STALL_SECONDS) and not self._ended.is_set():
+                self.stalled = True
+                self._process.kill()
+                return
+            self._arrived.clear()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = cast(bytes, self._stream.read(size))
+        self._arrived.set()
+        return data
+
+    def close(self) -> None:
+        self._ended.set()
+        self._arrived.set()
+        super().close()
+
+
+@dataclass
+class Decoding:
+    """A running decode: iterate it for ``(pts, frame)``; `errors` is valid after the end."""
+
+    frames: Iterator[tuple[int, bytes]]
+    errors: str = ""
+    """What the decoder complained of; empty where nothing was wrong."""
+    at_end: bool = False
+    """Every frame was read; otherwise the child is stopped when the block ends."""
+
+
+@contextmanager
+def decoding(
+    path: Path,
+    *,
+    stream_index: int,
+    time_base: Fraction,
+    origin_pts: int,
+    geometry: Geometry,
+) -> Iterator[Decoding]:
+    """Decode a recording once, in a child process, into scaled upright frames.
+
+    Yields:
+        A `Decoding`. Its frames come in presentation order as ``(pts, frame)``: pts in
+        `time_base` minus `origin_pts`; frame the packed yuv420p planes of `geometry.size`.
+    """
+    output = safe_input(path, copyts=None).output(
+        "pipe:1",
+        map=f"0:{stream_index}",
+        vf=geometry.filters,
+        fps_mode="passthrough",
+        enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
+        vcodec="rawvideo",
+        pix_fmt="yuv420p",
+        f="nut",
+        loglevel="error",
+    )
+    command = [ffmpeg_exe(), "-nostdin", *output.get_args()]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+        )
+        with suppress(ProcessLookupError):
+            _child_limits(process.pid)
+        watched = _Watched(process)
+        result = Decoding(frames=iter(()))
+
+        def frames() -> Iterator[tuple[int, bytes]]:
+            yield from _nut_frames(watched, origin_pts=origin_pts, time_base=time_base)
+            result.at_end = True
+
+        result.frames = frames()
+        try:
+            yield result
+            if result.at_end:
+                process.wait(STALL_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+            watched.close()
+            cast(Any, process.stdout).close()
+            log.seek(0)
+            result.errors = log.read(4000).decode("utf-8", "replace").strip()
+            if watched.stalled:
+                result.errors += f" nothing came for {STALL_SECONDS} s; stopped."
+            elif process.returncode not in (0, -9) and not result.errors:
+                result.errors = f"ffmpeg ended with status {process.returncode}."
+
+
+def _nut_frames(
+    stream: Any, *, origin_pts: int, time_base: Fraction
+) -> Iterator[tuple[int, bytes]]:
+    try:
+        container = av.open(stream, format="nut", buffer_size=1 << 20)
+    except av.FFmpegError:
+        return  # The child wrote nothing; its own complaint is in its log.
+    with container:
+        video = container.streams.video[0]
+        scale = cast(Fraction, video.time_base) / time_base
+        try:
+            for packet in container.demux(video):
+                if packet.size:
+                    yield int(cast(int, packet.pts) * scale) - origin_pts, bytes(packet)
+        except av.FFmpegError:
+            return  # Cut off in mid-frame: the frames before are whole.
+
+
+# --------------------------------------------------------------------------- encoding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """A way to store a clip."""
+
+    name: str
+    field: str
+    """Name of the member in a shard, after the key."""
+    options: Mapping[str, str | int]
+    """ffmpeg output options."""
+    muxer: str
+    min_psnr_db: float
+    """A decoded clip below this luma PSNR is not the picture that went in."""
+
+
+ENCODINGS: Mapping[str, Encoding] = {
+    "h264": Encoding(
+        name="h264",
+        field="mp4",
+        # Every twelfth frame a keyframe and no B-frames: any frame is at most eleven away from
+        # where decoding can start. One thread: the same bytes on any number of cores.
+        options={
+            "vcodec": "libx264", "preset": "veryfast", "tune": "fastdecode", "crf": 20,
+            "g": 12, "bf": 0, "pix_fmt": "yuv420p", "threads": 1,
+            "colorspace": "smpte170m", "color_primaries": "smpte170m", "color_trc": "smpte170m",
+            "color_range": "tv", "movflags": "+faststart", "flags:v": "+bitexact",
+        },
+        muxer="mp4",
+        min_psnr_db=26.0,
+    ),
+    "jpeg": Encoding(
+        name="jpeg",
+        field="mjpeg",
+        options={
+            "vcodec": "mjpeg", "q:v": 3, "huffman": "optimal", "pix_fmt": "yuvj420p",
+            "threads": 1, "flags:v": "+bitexact",
+        },
+        muxer="nut",
+        min_psnr_db=26.0,
+    ),
+}  # fmt: skip
+
+_STEP = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedClip:
+    """A clip's bytes, checked against what went in."""
+
+    data: bytes
+    frame_sizes: tuple[int, ...]
+    """Bytes of each frame in `data` where frames are stored one by one (`jpeg`), else empty."""
+    frames_sha256: str
+    psnr_db: float
+    num_frames: int
+
+
+class ClipEncoder:
+    """One encoder child; frames go in as they are decoded, `finish` returns the checked clip.
+
+    Args:
+        size: Width and height of the frames, in pixels.
+        time_base: Unit of the timestamps.
+        encoding: How to store the clip.
+    """
+
+    def __init__(self, *, size: tuple[int, int], time_base: Fraction, encoding: Encoding) -> None:
+        self._size, self._time_base, self._encoding = size, time_base, encoding
+        self._digest = hashlib.sha256()
+        self._luma: list[npt.NDArray[np.uint8]] = []
+        self._pts: list[int] = []
+        self._folder = tempfile.TemporaryDirectory(prefix="kslds-")
+        self._out = Path(self._folder.name) / "clip"
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives until `abort`
+        output = ffmpeg.input("pipe:0", f="nut").output(
+            str(self._out),
+            fps_mode="passthrough",
+            enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
+            map_metadata=-1,
+            fflags="+bitexact",
+            f=encoding.muxer,
+            loglevel="error",
+            **encoding.options,
+        )
+        self._process = subprocess.Popen(
+            [ffmpeg_exe(), "-y", *output.get_args()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+        )
+        try:
+            self._mux = av.open(cast(Any, self._process.stdin), "w", format="nut")
+            self._stream: Any = self._mux.add_stream("rawvideo", rate=25)
+            self._stream.width, self._stream.height = size
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.time_base = time_base
+        except BaseException:
+            self.abort()
+            raise
+
+    def add(self, pts: int, frame: bytes) -> None:
+        """Hand over the next frame: ascending pts in the time base, packed yuv420p planes."""
+        width, height = self._size
+        if len(frame) != width * height * 3 // 2:
+            raise EncodeError(f"a frame has {len(frame)} bytes, not those of {width} × {height}.")
+        self._digest.update(frame)
+        luma = np.frombuffer(frame, np.uint8, width * height).reshape(height, width)
+        self._luma.append(luma[::_STEP, ::_STEP].copy())
+        self._pts.append(pts)
+        packet = av.Packet(frame)
+        packet.pts = packet.dts = pts - self._pts[0]
+        packet.time_base = self._time_base
+        packet.is_keyframe = True
+        packet.stream = self._stream
+        try:
+            self._mux.mux(packet)
+        except (av.FFmpegError, OSError) as error:
+            raise EncodeError(f"the encoder stopped: {self._complaint() or error}.") from error
+
+    def _complaint(self) -> str:
+        self._log.seek(0)
+        return self._log.read(2000).decode("utf-8", "replace").strip()
+
+    def abort(self) -> None:
+        """Stop the child and delete what it wrote. Harmless after `finish`."""
+        self._process.kill()
+        self._process.wait()
+        with suppress(OSError, av.FFmpegError):
+            cast(Any, self._process.stdin).close()
+        self._log.close()
+        self._folder.cleanup()
+
+    def finish(self) -> EncodedClip:
+        """Close the clip, decode it back and compare.
+
+        Raises:
+            EncodeError: The encoder failed, the count or a timestamp differs, or the picture
+                is not the one that went in.
+        """
+        try:
+            self._mux.close()
+            cast(Any, self._process.stdin).close()
+            code = self._process.wait(STALL_SECONDS)
+            if code:
+                raise EncodeError(f"the encoder ended with status {code}: {self._complaint()}.")
+            container = self._out.read_bytes()
+        except (av.FFmpegError, OSError, subprocess.TimeoutExpired) as error:
+            raise EncodeError(f"the encoder stopped: {self._complaint() or error}.") from error
+        finally:
+            self.abort()
+        pts, packets, psnr = _decode_check(
+            container, luma=self._luma, full_range=self._encoding.name == "jpeg"
+        )
+        wanted = [(p - self._pts[0]) * self._time_base for p in self._pts]
+        if pts != wanted:
+            raise EncodeError(
+                f"the encoded clip has {len(pts)} frames at other times than the {len(wanted)} "
+                "that went in."
+            )
+        if psnr < self._encoding.min_psnr_db:
+            raise EncodeError(
+                f"the encoded clip is not the picture that went in: PSNR {psnr:.1f} dB, expected "
+                f"at least {self._encoding.min_psnr_db} dB."
+            )
+        single = self._encoding.name == "jpeg"
+        return EncodedClip(
+            data=b"".join(packets) if single else container,
+            frame_sizes=tuple(map(len, packets)) if single else (),
+            frames_sha256=self._digest.hexdigest(),
+            psnr_db=round(psnr, 2),
+            num_frames=len(pts),
+        )
+
+
+def _decode_check(
+    container: bytes, *, luma: Sequence[npt.NDArray[np.uint8]], full_range: bool
+) -> tuple[list[Fraction], list[bytes], float]:
+    """Times in seconds, packets, and luma PSNR (of every 16th pixel) of what was encoded."""
+    times: list[Fraction] = []
+    packets: list[bytes] = []
+    squared = 0.0
+    with av.open(io.BytesIO(container)) as file:
+        stream = file.streams.video[0]
+        for packet in file.demux(stream):
+            if packet.size:
+                packets.append(bytes(packet))
+            for frame in packet.decode():
+                plane = cast(Any, frame).planes[0]
+                rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+                got = rows[::_STEP, : plane.width : _STEP].astype(np.float32)
+                if full_range:
+                    got = got * (219 / 255) + 16
+                if len(times) < len(luma):
+                    squared += float(np.mean((got - luma[len(times)]) ** 2))
+                times.append(cast(int, frame.pts) * cast(Fraction, stream.time_base))
+    times = [t - times[0] for t in times]
+    error = squared / max(len(luma), 1)
+    return times, packets, 99.0 if error < 1e-4 else min(99.0, 10 * np.log10(255**2 / error))
+
+
+# --------------------------------------------------------------------------- reading
+
+
+@cache
+def _decord() -> Any:
+    try:
+        import decord
+    except (ImportError, OSError):
+        return None  # No wheel for this machine; PyAV reads as exactly, if slower.
+    decord.logging.set_level(decord.logging.FATAL)
+    return decord
+
+
+def read_frames(data: bytes, *, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
+    """Frames of one of our own clips (`mp4` bytes).
+
+    Args:
+        data: The clip.
+        indices: Frame numbers, any order, repeats allowed.
+
+    Returns:
+        uint8 (T, H, W, 3), RGB.
+
+    Raises:
+        MediaError: The bytes are not a clip that holds these frames.
+    """
+    try:
+        if _decord() is not None:
+            reader = _decord().VideoReader(io.BytesIO(data), num_threads=1)
+            return cast("npt.NDArray[np.uint8]", reader.get_batch(list(indices)).asnumpy())
+        wanted = set(indices)
+        with av.open(io.BytesIO(data)) as container:
+            frames = {}
+            for index, frame in enumerate(container.decode(video=0)):
+                if index in wanted:
+                    frames[index] = frame.to_ndarray(format="rgb24")
+                if index >= max(wanted):
+                    break
+        return np.stack([frames[i] for i in indices])
+    except (av.FFmpegError, KeyError, IndexError, RuntimeError, ValueError) as error:
+        raise MediaError(f"the clip cannot be decoded: {error}.", code="K331") from error
+
+
+def read_jpegs(frames: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    """Decode JPEG frames of one clip into uint8 (T, H, W, 3), RGB."""
+    from PIL import Image
+
+    return np.stack([np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in frames])
