@@ -124,7 +124,7 @@ def publish(
         documents[path] = (dataset.root / path).read_bytes()
     files = [*data, *(_described(path, content) for path, content in documents.items())]
     files.sort(key=lambda file: file.path)
-    manifest = _manifest(dataset, release, files=files)
+    manifest = _manifest(dataset, release, repo=repo, files=files)
 
     hub = _Hub(repo)
     hub.open(private=private, gate=gate)
@@ -187,11 +187,11 @@ def _version() -> str:
         return "unknown"
 
 
-def _manifest(dataset: Dataset, release: Release, *, files: Iterable[File]) -> bytes:
+def _manifest(dataset: Dataset, release: Release, *, repo: str, files: Iterable[File]) -> bytes:
     return readable_json(
         {
             "format_version": schema.FORMAT_VERSION,
-            "name": release.name,
+            "name": release.name or repo.split("/")[-1],
             "dataset_sha256": release.dataset_sha256,
             "tool": f"kslds {_version()}",
             "licence": releases.licences(dataset, release),
@@ -234,6 +234,8 @@ class _Hub:
 
     def _hint(self, status: int | None) -> str:
         organisation = self.repo.split("/")[0]
+        if status is None:
+            return f"Check the connection to {self.api.endpoint}. {_AGAIN}"
         return {
             401: "Log in with: hf auth login, or set HF_TOKEN to a token that may write.",
             403: f"Your token may not write to {organisation!r}: use one with write access, or "
@@ -242,7 +244,7 @@ class _Hub:
             409: "Something else created it in the meantime. " + _AGAIN,
             412: "Somebody else changed the repository meanwhile. " + _AGAIN,
             429: "The Hub asks for a pause. Wait some minutes. " + _AGAIN,
-        }.get(status or 0, _AGAIN)
+        }.get(status, _AGAIN)
 
     def open(self, *, private: bool, gate: str | bool) -> None:
         """Create the repository where it is missing, and close its gate before any data."""

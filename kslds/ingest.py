@@ -321,9 +321,7 @@ def _time(text: str | None, unit: str, column: str) -> Time:
     try:
         return parse_time(text, unit=unit)
     except ValueError as error:
-        raise _Problem(
-            "K111", f"column {column!r}: {text[:40]!r} is not a time: {error}"
-        ) from error
+        raise _Problem("K111", f"column {column!r}: {error}") from error
 
 
 def _resolve(row: Annotation, *, recording: Recording, timing: Timing) -> _Bounds:

@@ -162,7 +162,7 @@ class Dataset:
         ]
         arrow = arrow.sort_by(order) if arrow.num_rows else arrow
         path = self.path(table)
-        if path.is_file() and self.arrow(table).equals(arrow, check_metadata=True):
+        if path.is_file() and self.arrow(table).equals(arrow):
             return
         write_parquet(path, arrow)
 

@@ -69,7 +69,7 @@ class Release:
     """The shards of a dataset, and what their samples say.
 
     Args:
-        name: Name of the dataset.
+        name: Name of the dataset, where it has one.
         dataset_sha256: Hash of all samples' descriptions, hex.
         folders: Where shards lie (`shards/h264`, `parquet`), each with its `index.json`.
         sides: Side of the split → what it holds; sides without clips are left out.
@@ -79,7 +79,7 @@ class Release:
         features: Folder → the fields of its samples, as a dataset card lists them.
     """
 
-    name: str
+    name: str | None
     dataset_sha256: str
     folders: dict[str, list[_Shard]]
     sides: dict[str, Side] = field(default_factory=dict)
@@ -134,7 +134,7 @@ def read_release(dataset: Dataset) -> Release:
             hint="Build them again with kslds shard, or delete the folder you no longer need.",
         )
     release = Release(
-        name=str(documents[0].get("name") or root.resolve().name),
+        name=documents[0].get("name"),
         dataset_sha256=documents[0]["dataset_sha256"],
         folders={folder: shards for folder, (_, shards) in folders.items()},
         classes=Counter(dict.fromkeys(documents[0]["classes"], 0)),
@@ -145,6 +145,8 @@ def read_release(dataset: Dataset) -> Release:
             raise IncompleteDataset(
                 f"{root / folder} holds other clips than {next(iter(folders))}.", hint=_SHARD
             )
+    if not release.sides:
+        raise IncompleteDataset(f"{root}: the shards hold no clips.", hint=_SHARD)
     release.sides = dict(sorted(release.sides.items(), key=_side_order))
     _check_current(dataset, release)
     return release
@@ -366,26 +368,27 @@ def card(
     """
     release = release or read_release(dataset)
     licence = licences(dataset, release)
+    name = release.name or repo.split("/")[-1]
+    gate = _GATE if gated in ("auto", "manual") else {}
     metadata = DatasetCardData(
-        pretty_name=release.name,
+        pretty_name=name,
         language=list(language),
         **_licence_metadata(licence),
         task_categories=["video-classification"],
         size_categories=_size_category(sum(len(side.clips) for side in release.sides.values())),
         tags=["sign-language", "isolated-sign-recognition", "video", "webdataset", "kslds"],
         configs=_configs(release),
-        dataset_info=[
-            {"config_name": _config_name(release, folder), "features": features}
-            for folder, features in release.features.items()
-        ],
-        **(_GATE if gated in ("auto", "manual") else {}),
+        dataset_info=_dataset_info(release),
+        **gate,
     )
     sections = [
-        *_introduction(release, repo=repo, tag=tag),
+        f"# {_text(name)}",
+        *_introduction(release, repo=repo, tag=tag, gated=bool(gate)),
         *_contents(dataset, release),
         *_making(dataset, release),
         *_rights(repo=repo, licence=licence),
-        *_limits(release, repo=repo, tag=tag),
+        *_limits(release),
+        *_citation(name, repo=repo, tag=tag),
     ]
     return f"---\n{metadata.to_yaml()}\n---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -428,30 +431,42 @@ def _size_category(clips: int) -> str:
     return f"{bounds[power - 1]}<n<{bounds[power]}" if power < len(bounds) else "n>1T"
 
 
-def _config_name(release: Release, folder: str) -> str:
-    """`default` is what the Hub's viewer shows: Parquet where there is some."""
-    if folder == "parquet":
-        return "default"
-    leading = folder == next(iter(release.folders))
-    return "webdataset" if leading else f"webdataset-{folder.split('/')[1]}"
+def _loadable(release: Release) -> dict[str, str]:
+    """Config name → folder.
+
+    `datasets` reads all configs of a repository with one reader, chosen by the first config's
+    files (datasets#6447), so that tars cannot be configs beside Parquet.
+    """
+    if "parquet" in release.folders:
+        return {"default": "parquet"}
+    first, *others = release.folders
+    return {"default": first, **{folder.split("/")[1]: folder for folder in others}}
 
 
 def _configs(release: Release) -> list[dict[str, Any]]:
-    configs: list[dict[str, Any]] = []
-    for folder in sorted(release.folders, key=lambda folder: folder != "parquet"):
-        suffix = "parquet" if folder == "parquet" else "tar"
-        configs.append(
-            {
-                "config_name": _config_name(release, folder),
-                **({} if configs else {"default": True}),
-                # Five characters, not `*`: `train-*` would also take the side `train-small`.
-                "data_files": [
-                    {"split": side.replace("-", "_"), "path": f"{folder}/{side}-?????.{suffix}"}
-                    for side in release.sides
-                ],
-            }
-        )
-    return configs
+    suffix = "parquet" if "parquet" in release.folders else "tar"
+    return [
+        {
+            "config_name": name,
+            **({"default": True} if name == "default" else {}),
+            # Five characters, not `*`: `train-*` would also take the side `train-small`.
+            "data_files": [
+                {"split": side.replace("-", "_"), "path": f"{folder}/{side}-?????.{suffix}"}
+                for side in release.sides
+            ],
+        }
+        for name, folder in _loadable(release).items()
+    ]
+
+
+def _dataset_info(release: Release) -> list[dict[str, Any]] | None:
+    """The types of samples in tars; Parquet states its own."""
+    listed = [
+        {"config_name": name, "features": release.features[folder]}
+        for name, folder in _loadable(release).items()
+        if folder in release.features
+    ]
+    return listed or None
 
 
 def _text(value: object) -> str:
@@ -465,32 +480,36 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
-def _hours(duration_ms: int) -> str:
-    return f"{duration_ms / 3_600_000:.2f}"
+def _time(duration_ms: int) -> str:
+    """As h:mm:ss."""
+    minutes, seconds = divmod(duration_ms // 1000, 60)
+    return f"{minutes // 60:,}:{minutes % 60:02d}:{seconds:02d}"
 
 
-def _introduction(release: Release, *, repo: str, tag: str) -> list[str]:
+def _introduction(release: Release, *, repo: str, tag: str, gated: bool) -> list[str]:
     sides = release.sides.values()
     clips = sum(len(side.clips) for side in sides)
     duration_ms = sum(side.duration_ms for side in sides)
     sizes = ", ".join(f"{width} × {height}" for width, height in sorted(release.sizes))
-    first = next(iter(release.sides))
-    viewer = _configs(release)[0]["config_name"]
+    side, folder = next(iter(release.sides)), next(iter(release.folders))
     return [
-        f"# {_text(release.name)}",
-        f"Clips of sign language: {clips:,} clips of {len(release.classes):,} signs by "
-        f"{len(release.signers):,} signers, {_hours(duration_ms)} hours, cut at annotated "
-        f"boundaries and resized to {sizes} pixels, without sound.",
+        f"Sign language: {clips:,} clips of {len(release.classes):,} signs by "
+        f"{len(release.signers):,} signers, {_time(duration_ms)} (h:mm:ss) in all, cut at "
+        f"annotated boundaries, resized to {sizes} pixels, without sound.",
         "## Loading",
+        *(["Ask for access on this page, then log in: `hf auth login`."] if gated else []),
         "```python\n"
         "import kslds\n"
-        f'for sample in kslds.load("hf://datasets/{repo}@{tag}", split="{first}", num_frames=16):\n'
+        f'for sample in kslds.load("hf://datasets/{repo}@{tag}", split="{side}", num_frames=16):\n'
         '    sample["video"]  # uint8 (T, C, H, W)\n'
         "```",
         "```python\n"
         "from datasets import load_dataset\n"
-        f'load_dataset("{repo}", "{viewer}", revision="{tag}", streaming=True)\n'
-        f'load_dataset("{repo}", "webdataset", revision="{tag}", streaming=True)\n'
+        f'load_dataset("{repo}", revision="{tag}", streaming=True)\n'
+        "# the WebDataset shards\n"
+        f'tars = "hf://datasets/{repo}@{tag}/{folder}/{side}-?????.tar"\n'
+        f'load_dataset("webdataset", data_files={{"{side.replace("-", "_")}": tars}}, '
+        "streaming=True)\n"
         "```",
         f"Name the release (`{tag}`): the files at the top of the repository change while a "
         "new release is uploaded. `kslds.json` lists every file of the release with its size "
@@ -501,7 +520,7 @@ def _introduction(release: Release, *, repo: str, tag: str) -> list[str]:
 def _contents(dataset: Dataset, release: Release) -> list[str]:
     sides = release.sides
     rows = [
-        (f"`{name}`", f"{len(s.signers):,}", f"{len(s.clips):,}", _hours(s.duration_ms))
+        (f"`{name}`", f"{len(s.signers):,}", f"{len(s.clips):,}", _time(s.duration_ms))
         for name, s in sides.items()
     ]
     apart = sum(len(side.signers) for side in sides.values()) == len(release.signers)
@@ -516,7 +535,7 @@ def _contents(dataset: Dataset, release: Release) -> list[str]:
     more = len(classes) - _MOST_CLASSES
     return [
         "## Splits",
-        _table(["split", "signers", "clips", "hours"], rows),
+        _table(["split", "signers", "clips", "h:mm:ss"], rows),
         "No signer is in two splits." if apart else "**Some signers are in several splits.**",
         "## Classes",
         _table(["label", "gloss_id", "kk", "ru", "en", "clips"], classes[:_MOST_CLASSES]),
@@ -524,11 +543,16 @@ def _contents(dataset: Dataset, release: Release) -> list[str]:
     ]
 
 
+def _stage_order(item: tuple[str, Any]) -> tuple[int, str]:
+    order = ("ingest", "trim", "resize", "split", "shard")
+    stage = item[0].split("-")[0]
+    return (order.index(stage) if stage in order else len(order), item[0])
+
+
 def _making(dataset: Dataset, release: Release) -> list[str]:
-    stages = dataset.provenance.get("stages", {})
+    stages = sorted(dataset.provenance.get("stages", {}).items(), key=_stage_order)
     rows = [
-        (_text(stage), *(books.get(key, "") for key in ("in", "out", "dropped")))
-        for stage, books in stages.items()
+        (_text(s), *(books.get(k, "") for k in ("in", "out", "dropped"))) for s, books in stages
     ]
     dropped = dataset.read("dropped", schema.Dropped) if dataset.has("dropped") else []
     codes = Counter(row.code for row in dropped)
@@ -565,9 +589,8 @@ def _rights(*, repo: str, licence: Sequence[str]) -> list[str]:
     ]
 
 
-def _limits(release: Release, *, repo: str, tag: str) -> list[str]:
+def _limits(release: Release) -> list[str]:
     counts = sorted(release.classes.values()) or [0]
-    title = re.sub(r"[{}\\]", "", " ".join(release.name.split()))
     return [
         "## Limits",
         f"- {len(release.signers):,} signers are a small sample of a language community; results "
@@ -576,6 +599,12 @@ def _limits(release: Release, *, repo: str, tag: str) -> list[str]:
         "- Boundaries follow the annotators' judgement of where a sign begins and ends.\n"
         "- Clips cut out of their context are not continuous signing; a recogniser trained on "
         "them is not an interpreter, and must not stand in for one.",
+    ]
+
+
+def _citation(name: str, *, repo: str, tag: str) -> list[str]:
+    title = re.sub(r"[{}\\]", "", " ".join(name.split()))
+    return [
         "## Citation",
         "```bibtex\n"
         f"@misc{{{re.sub(r'[^a-z0-9]+', '-', repo.lower())},\n"

@@ -154,6 +154,11 @@ class _Findings:
     frame: pd.DataFrame
     issues: list[Issue] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        # Plain lists: thousands of labels look up a few rows each.
+        self._keys: list[str] = self.frame["segment_id"].tolist()
+        self._sources: list[str] = self.frame["source"].tolist()
+
     def add(
         self,
         code: str,
@@ -187,11 +192,11 @@ class _Findings:
 
     def first(self, rows: np.ndarray) -> tuple[str, str]:
         """Of some segments, the key of the first, and words: how many and where."""
-        part = self.frame.iloc[rows]
-        source, key = min(zip(part["source"], part["segment_id"], strict=True), key=_place)
-        if len(part) == 1:
+        places = ((self._sources[row], self._keys[row]) for row in rows.tolist())
+        source, key = min(places, key=_place)
+        if len(rows) == 1:
             return key, f"1 segment, at {source}"
-        return key, f"{len(part)} segments, first at {source}"
+        return key, f"{len(rows)} segments, first at {source}"
 
 
 def _place(source_and_key: tuple[str, str]) -> tuple[str, int, str, str]:
@@ -298,7 +303,7 @@ def _boundaries(found: _Findings, *, dataset: Dataset, rules: Rules) -> None:
     frame["limit"] = frame["recording_id"].map(recordings["end_ms"]).fillna(-1).astype("int64")
     # One frame of tolerance, as for reading: a span that ends so close past the last frame
     # still selects the same frames.
-    one_frame = 1000 * recordings["avg_fps_den"] // recordings["avg_fps_num"].clip(lower=1) + 1
+    one_frame = -(-1000 * recordings["avg_fps_den"] // recordings["avg_fps_num"].clip(lower=1))
     slack = frame["recording_id"].map(one_frame).fillna(0).astype("int64")
     start, end = frame["start_ms"], frame["end_ms"]
     lost = frame["file"].isna()
@@ -398,8 +403,10 @@ def _signers(found: _Findings, *, dataset: Dataset) -> None:
 
 
 def _classes(found: _Findings, *, rules: Rules) -> None:
+    signer_ids = np.array(found.frame["signer_id"].tolist(), dtype=object)
+    named = found.frame["signer_id"].notna().to_numpy()
     for gloss_id, rows in found.by("gloss_id").items():
-        signers = sorted(set(found.frame["signer_id"].iloc[rows].dropna()))
+        signers = sorted(set(signer_ids[rows[named[rows]]]))
         if len(signers) < rules.min_signers:
             _, where = found.first(rows)
             names = f" ({', '.join(signers)})" if signers else ""

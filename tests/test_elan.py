@@ -681,26 +681,20 @@ def test_of_equal_overlaps_the_first_counts(tmp_path: Path) -> None:
     assert notes(tmp_path, text, emotion="emotion")[0].emotion == "1"
 
 
-def test_a_segments_own_value_goes_before_those_below(tmp_path: Path) -> None:
-    text = eaf(
-        tier(
-            "x emotion",
-            "note",
-            ref("b1", "a1", "below"),
-            ref("b2", "a2", "under"),
-            parent="emotion",
-        )
-        + tier("emotion", "note", ref("a1", "g1", "near"), ref("a2", "g2", ""), parent="gloss")
-        + tier("gloss", "top", timed("g1", "a", "b", "1"), timed("g2", "b", "c", "2")),
-        slots="a=0 b=50 c=100",
-    )
-    found = notes(tmp_path, text, "gloss", "emotion", emotion="*emotion")
-    assert [(note.label, note.emotion) for note in found] == [
-        (None, "near"),
-        (None, None),
-        ("1", "near"),
-        ("2", "under"),
+@pytest.mark.parametrize("below_first", [True, False])
+def test_a_near_value_goes_before_those_below(tmp_path: Path, below_first: bool) -> None:
+    below = ref("b1", "a1", "below"), ref("b2", "a2", "under")
+    near = ref("a1", "g1", "near"), ref("a2", "g2", "")
+    tiers = [
+        tier("x emotion", "note", *below, parent="emotion"),
+        tier("emotion", "note", *near, parent="gloss"),
+        tier("gloss", "top", timed("g1", "a", "b", "1"), timed("g2", "b", "c", "2")),
     ]
+    text = eaf("".join(tiers if below_first else reversed(tiers)), slots="a=0 b=50 c=100")
+    found = notes(tmp_path, text, "gloss", emotion="*emotion")
+    assert [(note.label, note.emotion) for note in found] == [("1", "near"), ("2", "under")]
+    found = notes(tmp_path, text, "emotion", emotion="*emotion")
+    assert [(note.label, note.emotion) for note in found] == [(None, "near"), (None, None)]
 
 
 def test_empty_values_do_not_count(tmp_path: Path) -> None:

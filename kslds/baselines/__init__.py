@@ -233,7 +233,7 @@ def run(
         skipped=skipped,
         paper=default.figures.get(settings.task),
         dataset_sha256=job.dataset_sha256,
-        settings=asdict(settings),
+        settings=_recorded(settings),
         facts=outcome.facts,
         run={
             "train_seconds": round(outcome.train_seconds, 1),
@@ -393,6 +393,14 @@ def _class_names(dataset_path: str) -> dict[str, str]:
         return {}
     signs = manifest.Dataset(dataset_path).read("signs", schema.Sign)
     return {s.gloss_id: s.kk or s.kk_latn or s.ru or s.en or s.gloss_id for s in signs}
+
+
+def _recorded(settings: Settings) -> dict[str, Any]:
+    """The settings for the report, without the path to a local folder of weights."""
+    weights = settings.weights
+    if weights and Path(weights).expanduser().is_dir():
+        weights = Path(weights).name
+    return {**asdict(settings), "weights": weights}
 
 
 def _versions() -> dict[str, str]:

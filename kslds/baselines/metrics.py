@@ -126,8 +126,11 @@ class Result:
         return lines
 
     def document(self) -> dict[str, Any]:
-        """The result as plain values, as `result.json` holds it."""
-        return asdict(self)
+        """The result as plain values, as `result.json` holds it.
+
+        The confusion matrix is in the file beside it, and where the files lie is left out.
+        """
+        return {k: v for k, v in asdict(self).items() if k not in ("confusion", "files")}
 
 
 def _percent(rate: float) -> str:

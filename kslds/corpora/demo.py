@@ -1,32 +1,25 @@
 """The embedded demo: recordings of drawn signers, with the boundaries known exactly.
 
-What a sign looks like follows from its `gloss_id` alone (`form_of`): a place, a movement, a
-hand shape and one or two hands, drawn from small sets, so that signs differ and some differ in
-one feature only. How a signer signs follows from the seed and the signer's number
-(`persona`): body, clothes, room, camera, speed, handedness and a way of their own of making
-each sign, which is what makes unseen signers hard. An emotion is a face, and a change of
-tempo, size and posture that is smaller than the differences between signers.
-
 `plan` decides everything in whole milliseconds and frames; `render` draws the plan, encodes
-it as phones and webcams would, and writes the boundaries as CSV and as ELAN files.
+it as phones and webcams would, and writes the boundaries as CSV and as ELAN files. What the
+signers do is told in `kslds.corpora.performer`, what they look like in `kslds.corpora.puppet`.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
 import json
-import math
 import re
 import subprocess
 import tempfile
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 from xml.etree import ElementTree
@@ -34,25 +27,24 @@ from xml.etree import ElementTree
 import numpy as np
 
 from kslds import engine
-from kslds.corpora.puppet import (
-    GARMENTS,
-    ROOMS,
-    Colour,
-    Face,
-    Hand,
-    Look,
-    Pose,
-    Puppet,
-    Scene,
+from kslds.corpora.performer import (
+    EMOTIONS,
+    Cue,
+    Dice,
+    Form,
+    Performer,
+    Persona,
+    form_of,
+    persona,
+    scene,
+    tempo,
 )
+from kslds.corpora.puppet import Puppet
 from kslds.errors import EncodeError, RecipeError
 from kslds.manifest import readable_json, sha256_file, write_atomic, write_bytes
 from kslds.probe import frame_ms, probe
-from kslds.schema import Sign, Signer
+from kslds.schema import Sign
 from kslds.video import ffmpeg_exe, ffmpeg_version
-
-EMOTIONS = ("neutral", "happy", "sad", "angry")
-"""The emotions of KSL-Emo, in the order in which they are used."""
 
 MAX_SIGNS_PER_RECORDING = 40
 
@@ -97,316 +89,6 @@ class Rendered:
     """Length of all recordings together."""
     drawn: int
     """Recordings drawn by this call; the others were there already."""
-
-
-def _dice(*parts: object) -> np.random.Generator:
-    """Random numbers that depend on these values only."""
-    digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
-
-
-# ------------------------------------------------------------------------------- signs
-
-_PLACES: Mapping[str, tuple[float, float, float]] = {
-    "forehead": (0.16, -0.62, 0.36),
-    "temple": (0.42, -0.5, 0.26),
-    "cheek": (0.32, -0.26, 0.36),
-    "chin": (0.06, -0.1, 0.42),
-    "chest": (0.06, 0.42, 0.36),
-    "far-shoulder": (-0.34, 0.2, 0.36),
-    "high": (0.62, -0.12, 0.5),
-    "space": (0.38, 0.48, 0.62),
-    "side": (0.8, 0.4, 0.4),
-    "low": (0.3, 0.9, 0.5),
-}
-"""Side, down and near of the dominant hand's palm, see `Hand`."""
-
-_MOVEMENTS = (
-    "line", "line-back", "arc", "circle", "zigzag", "tap", "wave", "twist", "open", "flutter", "push",
-)  # fmt: skip
-
-# Thumb, index, middle, ring, pinky, spread, out.
-_SHAPES: Mapping[str, tuple[float, ...]] = {
-    "flat": (0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1),
-    "five": (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0),
-    "fist": (0.9, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0),
-    "index": (0.9, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0),
-    "vee": (0.9, 0.0, 0.0, 1.0, 1.0, 1.2, 0.0),
-    "three": (0.0, 0.0, 0.0, 1.0, 1.0, 0.8, 1.0),
-    "ell": (0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0),
-    "wye": (0.0, 1.0, 1.0, 1.0, 0.0, 0.6, 1.0),
-    "claw": (0.4, 0.5, 0.5, 0.5, 0.5, 1.0, 0.9),
-    "pinch": (0.8, 0.62, 0.66, 0.7, 0.74, 0.0, 0.3),
-    "hook": (0.9, 0.5, 1.0, 1.0, 1.0, 0.0, 0.0),
-    "thumb": (0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """What a sign looks like when nobody in particular makes it."""
-
-    gloss_id: str
-    place: str
-    movement: str
-    shape: str
-    end_shape: str
-    hands: str
-    """`one`, `mirror`, `alternate` (two hands in turn) or `base` (one acts on the other)."""
-    heading: float
-    """Direction of the movement: 0 up, positive outwards, radians."""
-    size: float
-    repeats: int
-    aim: float
-    pitch: float
-    turn: float
-    seconds: float
-    """Length of the movement itself."""
-    syllables: int
-    """How often the mouth opens with it."""
-
-
-def form_of(sign: Sign) -> Form:
-    """The form of a sign; depends on `gloss_id` and `num_hands` only."""
-    dice = _dice("form", sign.gloss_id)
-    place = str(dice.choice(list(_PLACES)))
-    movement = str(dice.choice(_MOVEMENTS))
-    shape = str(dice.choice(list(_SHAPES)))
-    end_shape = str(dice.choice([name for name in _SHAPES if name != shape]))
-    two = str(dice.choice(["mirror", "alternate", "base"]))
-    both = bool(dice.random() < 0.4) if sign.num_hands is None else sign.num_hands == 2
-    heading = float(dice.choice(8)) * math.pi / 4 + float(dice.uniform(-0.2, 0.2))
-    repeats = int(dice.choice([1, 1, 2, 3]))
-    near_face = _PLACES[place][1] < 0.3
-    return Form(
-        gloss_id=sign.gloss_id,
-        place=place,
-        movement=movement,
-        shape=shape,
-        end_shape=end_shape if movement == "open" else shape,
-        hands=two if both else "one",
-        heading=heading,
-        size=float(dice.uniform(0.34, 0.6)),
-        repeats=max(2, repeats) if movement in ("tap", "wave", "twist", "line-back") else repeats,
-        aim=float(dice.choice([-1.2, -0.7, -0.2, 0.2] if near_face else [-1.5, -0.9, -0.4, 0.1])),
-        pitch=float(dice.choice([0.0, 0.3, 0.8])),
-        turn=float(dice.choice([0.0, -0.8, -1.6, 3.0])),
-        seconds=float(dice.uniform(0.6, 0.8)) + 0.14 * repeats,
-        syllables=int(dice.integers(1, 4)),
-    )
-
-
-def _stroke(form: Form, u: float, *, heading: float, size: float, repeats: int) -> Hand:
-    """How far the hand is from its place after a share `u` of the movement (as differences)."""
-    side, down, near, aim, turn, flutter = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    ahead = (math.sin(heading), -math.cos(heading))
-    beside = (ahead[1], -ahead[0])
-    wave = math.sin(2 * math.pi * repeats * u)
-    swing = 0.5 - 0.5 * math.cos(2 * math.pi * repeats * u)
-    along = across = 0.0
-    match form.movement:
-        case "line":
-            along = size * (u - 0.5)
-        case "line-back":
-            along = size * (swing - 0.5)
-        case "arc":
-            along, across = size * (u - 0.5), 0.45 * size * math.sin(math.pi * u)
-        case "circle":
-            turns = 2 * math.pi * repeats * u
-            along, across = 0.42 * size * math.sin(turns), 0.42 * size * math.cos(turns)
-        case "zigzag":
-            along, across = size * (u - 0.5), 0.22 * size * math.sin(6 * math.pi * u)
-        case "tap":
-            along, near = 0.45 * size * (swing - 0.5), -0.15 * swing
-        case "wave":
-            aim, along = 0.55 * wave, 0.12 * size * wave
-        case "twist":
-            turn, along = 1.2 * wave, 0.1 * size * wave
-        case "open":
-            along, near = 0.35 * size * (u - 0.5), 0.2 * u
-        case "flutter":
-            along, flutter = 0.6 * size * (u - 0.5), 0.25
-        case "push":
-            near, down = 0.45 * size * (swing - 0.3), 0.25 * size * (swing - 0.5)
-    side += along * ahead[0] + across * beside[0]
-    down += along * ahead[1] + across * beside[1]
-    fingers = [flutter * (0.5 + 0.5 * math.sin(2 * math.pi * (4 * u - 0.2 * i))) for i in range(4)]
-    return Hand(side, down, near, aim, 0.0, turn, 0.0, *fingers, 0.0, 0.0)
-
-
-def _plus(hand: Hand, change: Hand) -> Hand:
-    return Hand(*[a + b for a, b in zip(hand, change, strict=True)])
-
-
-# ----------------------------------------------------------------------------- signers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mood:
-    """What an emotion does to a signer."""
-
-    face: Face
-    tempo: float = 1.0
-    size: float = 1.0
-    lift: float = 0.0
-    nod: float = 0.0
-    tilt: float = 0.0
-    attack: float = 1.0
-    """Above 1 a movement starts fast and holds, below 1 it starts slowly."""
-    bounce: float = 0.0
-
-
-_MOODS: Mapping[str, Mood] = {
-    "neutral": Mood(face=Face()),
-    "happy": Mood(
-        face=Face(raise_=0.35, smile=1.0, lids=0.78, jaw=0.22),
-        tempo=1.05, size=1.04, lift=0.01, nod=-0.012, tilt=0.05, bounce=0.006,
-    ),
-    "sad": Mood(
-        face=Face(slant=1.0, smile=-0.85, lids=0.66, raise_=0.1, gaze=(0.0, 0.7)),
-        tempo=0.9, size=0.92, lift=-0.025, nod=0.045, tilt=-0.05, attack=0.94,
-    ),
-    "angry": Mood(
-        face=Face(slant=-1.0, smile=-0.45, lids=0.86, raise_=-0.6, narrow=0.7),
-        tempo=1.1, size=1.06, lift=0.02, nod=0.025, attack=1.14,
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Persona:
-    """A signer: what they look like, how they sign, and what the table says of them."""
-
-    record: Signer
-    look: Look
-    number: int
-    left_handed: bool
-    speed: float
-    size: float
-    place: tuple[float, float]
-    """How far to the side and down all their signs lie from where they usually lie."""
-    expression: float
-    """How much of an emotion shows."""
-    habit: float
-    """How much their own versions of the signs differ from the usual ones."""
-    tilt: float
-    rest: str
-    room: str
-    wall: Colour
-    accent: Colour
-    light: tuple[float, float, float]
-    light_from: float
-    noise: float
-
-
-_SKINS: Sequence[Colour] = (
-    (240, 206, 178), (232, 190, 156), (222, 176, 138), (206, 156, 118), (186, 134, 98), (150, 104, 76),
-)  # fmt: skip
-_HAIR_COLOURS: Sequence[Colour] = ((34, 28, 28), (52, 38, 32), (84, 58, 42), (128, 88, 56))
-_GREY: Colour = (150, 148, 146)
-_CLOTHS: Sequence[Colour] = (
-    (52, 92, 140), (146, 58, 60), (64, 122, 88), (196, 184, 164), (70, 66, 84), (206, 150, 70),
-    (104, 84, 140), (38, 124, 136), (226, 222, 214), (176, 98, 120),
-)  # fmt: skip
-_TRIMS: Sequence[Colour] = (
-    (222, 190, 104),
-    (236, 234, 228),
-    (44, 54, 92),
-    (150, 52, 58),
-    (60, 140, 150),
-)
-_WALLS: Sequence[Colour] = (
-    (198, 202, 198), (216, 202, 182), (158, 174, 192), (176, 190, 168), (206, 186, 186), (132, 140, 150),
-)  # fmt: skip
-
-
-def _pick(dice: np.random.Generator, options: Sequence[Any]) -> Any:
-    return options[int(dice.integers(len(options)))]
-
-
-def persona(seed: int, number: int) -> Persona:
-    """The signer of this number, counted from 0."""
-    dice = _dice("persona", seed, number)
-    woman = bool(dice.random() < 0.5)
-    age = str(dice.choice(["18-29", "30-44", "45-59", "60+"], p=[0.35, 0.3, 0.2, 0.15]))
-    hair = str(
-        dice.choice(["long", "bun", "short", "scarf", "curly"] if woman else
-                    ["short", "buzz", "curly", "cap", "short"])
-    )  # fmt: skip
-    garment = _pick(dice, GARMENTS)
-    cloth, trim = _pick(dice, _CLOTHS), _pick(dice, _TRIMS)
-    hair_colour = _GREY if age == "60+" else _pick(dice, _HAIR_COLOURS)
-    bearded = not woman and dice.random() < 0.45
-    look = Look(
-        skin=_pick(dice, _SKINS),
-        hair_colour=_pick(dice, _CLOTHS) if hair == "scarf" else hair_colour,
-        hair=hair,
-        garment=garment,
-        cloth=cloth,
-        trim=trim,
-        legs=_pick(dice, ((48, 52, 74), (70, 60, 52), (36, 36, 40))),
-        iris=_pick(dice, ((70, 46, 32), (96, 66, 40), (74, 92, 84))),
-        shoulders=float(dice.uniform(0.92, 1.06)) * (0.95 if woman else 1.05),
-        build=float(dice.uniform(0.86, 1.24)),
-        arms=float(dice.uniform(0.93, 1.07)),
-        head=float(dice.uniform(0.93, 1.07)),
-        face=float(dice.uniform(0.9, 1.1)),
-        long_sleeves=hair == "scarf" or bool(dice.random() < 0.6),
-        glasses=bool(dice.random() < 0.25),
-        beard=_pick(dice, ("full", "moustache")) if bearded else "none",
-        brow_weight=float(dice.uniform(0.75, 1.35)),
-        smile=float(dice.uniform(-0.8, 0.8)),
-        frown=float(dice.uniform(-0.7, 0.7)),
-    )
-    # One of every five signers is left-handed, whatever the seed.
-    left_handed = number % 5 == int(_dice("left", seed, number // 5).integers(5))
-    warmth = float(dice.uniform(-0.07, 0.07))
-    bright = float(dice.uniform(0.78, 1.06))
-    record = Signer(
-        signer_id=f"subject_{number + 1:02d}",
-        age_band=age,
-        gender="female" if woman else "male",
-        handedness="left" if left_handed else "right",
-        hearing_status=str(dice.choice(["deaf", "deaf", "hard-of-hearing", "coda", "hearing"])),
-        region="invented",
-        consent_scope="publication",
-        consent_date="2024-01-15",
-    )
-    return Persona(
-        record=record,
-        look=look,
-        number=number,
-        left_handed=left_handed,
-        speed=float(dice.uniform(0.86, 1.22)),
-        size=float(dice.uniform(0.8, 1.2)),
-        place=(float(dice.normal(0, 0.05)), float(dice.normal(0, 0.06))),
-        expression=float(dice.uniform(0.55, 1.0)),
-        habit=float(dice.uniform(0.7, 1.3)),
-        tilt=float(dice.normal(0, 0.045)),
-        rest=str(dice.choice(["sides", "clasped", "thighs"])),
-        room=_pick(dice, ROOMS),
-        wall=_pick(dice, _WALLS),
-        accent=_pick(dice, _CLOTHS),
-        light=(bright * (1 + warmth), bright, bright * (1 - warmth)),
-        light_from=float(dice.uniform(-1, 1)),
-        noise=float(dice.uniform(0.6, 2.4)),
-    )
-
-
-_REST: Mapping[str, tuple[Hand, Hand]] = {
-    "sides": (
-        Hand(0.6, 1.3, 0.12, 3.0, 0.1, -1.7, 0.3, 0.3, 0.35, 0.4, 0.45, 0.1, 0.3),
-        Hand(0.6, 1.3, 0.12, 3.0, 0.1, -1.7, 0.3, 0.3, 0.35, 0.4, 0.45, 0.1, 0.3),
-    ),
-    "clasped": (
-        Hand(0.03, 0.98, 0.5, -1.85, 0.0, 2.9, 0.4, 0.35, 0.4, 0.4, 0.45, 0.0, 0.2),
-        Hand(0.02, 1.03, 0.42, -1.75, 0.0, 2.9, 0.4, 0.3, 0.35, 0.4, 0.4, 0.0, 0.2),
-    ),
-    "thighs": (
-        Hand(0.34, 1.24, 0.4, -2.7, 0.3, 2.9, 0.2, 0.15, 0.15, 0.2, 0.25, 0.2, 0.4),
-        Hand(0.34, 1.24, 0.4, -2.7, 0.3, 2.9, 0.2, 0.15, 0.15, 0.2, 0.25, 0.2, 0.4),
-    ),
-}
 
 
 # -------------------------------------------------------------------------------- plan
@@ -508,19 +190,6 @@ KINDS: Sequence[Kind] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cue:
-    """One sign of a recording. Times are of the plan; frames are exact, stop exclusive."""
-
-    form: Form
-    emotion: str
-    repetition: int
-    start_ms: int
-    stop_ms: int
-    first_frame: int
-    stop_frame: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Take:
     """One recording as planned."""
 
@@ -562,12 +231,12 @@ def plan(demo: Demo, signs: Sequence[Sign]) -> list[Take]:
         for repetition in range(demo.repetitions)
     ]
     sessions = -(-len(deck) // MAX_SIGNS_PER_RECORDING)
-    kinds = _dice("kinds", demo.seed).permutation(len(KINDS))
+    kinds = Dice("kinds", demo.seed).order(len(KINDS))
     takes: list[Take] = []
     for signer in range(demo.signers):
-        order = _dice("order", demo.seed, signer).permutation(len(deck))
+        order = Dice("order", demo.seed, signer).order(len(deck))
         for session, part in enumerate(np.array_split(order, sessions)):
-            kind = KINDS[int(kinds[len(takes) % len(KINDS)])]
+            kind = KINDS[kinds[len(takes) % len(KINDS)]]
             cues, num_frames = _schedule(
                 [deck[int(i)] for i in part], kind, persona(demo.seed, signer), demo.seed, session
             )
@@ -589,15 +258,15 @@ def _schedule(
     items: Sequence[tuple[Form, str, int]], kind: Kind, who: Persona, seed: int, session: int
 ) -> tuple[tuple[Cue, ...], int]:
     """When each sign starts and ends, in ms and in frames; and how many frames there are."""
-    dice = _dice("schedule", seed, who.number, session)
+    dice = Dice("schedule", seed, who.number, session)
     spans = []
-    now = int(dice.integers(800, 1300))
+    now = dice.whole(800, 1300)
     for form, emotion, _ in items:
-        tempo = who.speed * _MOODS[emotion].tempo * float(dice.uniform(0.92, 1.08))
-        length = int(1000 * min(2.5, max(1.2, (form.seconds + 0.62) / tempo)))
+        seconds = (form.seconds + 0.62) / (tempo(who, emotion) * dice.between(0.92, 1.08))
+        length = int(1000 * min(2.5, max(1.2, seconds)))
         spans.append((now, now + length))
-        now += length + int(dice.integers(400, 1000))
-    total = spans[-1][1] + int(dice.integers(800, 1300))
+        now += length + dice.whole(400, 1000)
+    total = spans[-1][1] + dice.whole(800, 1300)
     times: list[Fraction] = []
     while not times or times[-1] * 1000 < total:
         times.append(kind.frame_time(len(times)))
@@ -614,196 +283,6 @@ def _schedule(
         for (form, emotion, repetition), (start, stop) in zip(items, spans, strict=True)
     )
     return cues, len(times)
-
-
-def _scene(take: Take, who: Persona) -> Scene:
-    """The signer's room, with the camera put up anew for every session."""
-    dice = _dice("scene", take.seed, take.signer, take.session)
-    width, height = take.kind.size
-    return Scene(
-        width=width,
-        height=height,
-        room=who.room,
-        wall=who.wall,
-        accent=who.accent,
-        light=who.light,
-        light_from=who.light_from,
-        zoom=float(dice.uniform(0.94, 1.06)),
-        shift=(float(dice.normal(0, 0.04)), float(dice.normal(0.0, 0.03))),
-        roll=float(dice.normal(0, 0.025)),
-        yaw=float(dice.uniform(0, 0.4)),
-        noise=who.noise,
-        seed=int(dice.integers(2**32)),
-    )
-
-
-# -------------------------------------------------------------------------- performing
-
-
-def _ease(share: float) -> float:
-    share = min(1.0, max(0.0, share))
-    return share * share * (3 - 2 * share)
-
-
-class Performer:
-    """Turns a planned recording into poses.
-
-    Args:
-        take: The recording.
-    """
-
-    def __init__(self, take: Take) -> None:
-        self.take = take
-        self.who = persona(take.seed, take.signer)
-        self._starts = [cue.start_ms for cue in take.cues]
-        dice = _dice("performance", take.seed, take.signer, take.session)
-        self._phases = dice.uniform(0, 2 * math.pi, 6).tolist()
-        self._jitter = [dice.normal(0, 1, 12).tolist() for _ in take.cues]
-        blinks = dice.uniform(1.4, 4.5, 2 + int(take.kind.frame_time(take.num_frames) / 1.4))
-        self._blinks = np.cumsum(blinks).tolist()
-
-    def poses(self) -> Iterator[Pose]:
-        """The pose of every frame, in order."""
-        for number in range(self.take.num_frames):
-            yield self.pose(float(self.take.kind.frame_time(number)))
-
-    def pose(self, now: float) -> Pose:
-        """The pose at a time, in seconds."""
-        who, phases = self.who, self._phases
-        rest, rest_other = _REST[who.rest]
-        breath = 0.008 * math.sin(1.5 * now + phases[0])
-        idle = Hand(0.008 * math.sin(0.9 * now + phases[1]), breath, 0.0, *([0.0] * 10))
-        dominant, other = _plus(rest, idle), _plus(rest_other, idle)
-        blink = self._blink(now)
-        # An expression begins a little before the hands and outlasts them.
-        number = bisect_right(self._starts, int((now + 0.2) * 1000)) - 1
-        if number < 0:
-            return self._posture(dominant, other, Mood(face=Face()), 0.0, 0.0, now, blink)
-        cue, jitter = self.take.cues[number], self._jitter[number]
-        start, stop = cue.start_ms / 1000, cue.stop_ms / 1000
-        shown = _ease((now - start + 0.2) / 0.35) * (1 - _ease((now - stop) / 0.4))
-        mood = _MOODS[cue.emotion]
-        strength = shown * who.expression * min(1.0, max(0.3, 0.85 + 0.15 * jitter[0]))
-        jaw = 0.0
-        if start <= now < stop:
-            share = (now - start) / (stop - start)
-            jaw = 0.3 * max(0.0, math.sin(math.pi * 2 * cue.form.syllables * share))
-            dominant, other = self._sign(cue, mood, share, jitter, dominant, other)
-        # Heads and shoulders also move with a sign for no reason of feeling.
-        mood = dataclasses.replace(
-            mood,
-            nod=mood.nod * (1 + 0.5 * jitter[6]) + 0.018 * jitter[7],
-            tilt=mood.tilt * (1 + 0.5 * jitter[6]) + 0.035 * jitter[8],
-            lift=mood.lift * (1 + 0.5 * jitter[6]) + 0.012 * jitter[9],
-        )
-        return self._posture(dominant, other, mood, strength, jaw, now, blink)
-
-    def _blink(self, now: float) -> float:
-        since = now - self._blinks[max(0, bisect_right(self._blinks, now) - 1)]
-        return 1 - math.sin(math.pi * since / 0.16) if 0 <= since < 0.16 else 1.0
-
-    def _sign(
-        self, cue: Cue, mood: Mood, share: float, jitter: Sequence[float], rest: Hand, other: Hand
-    ) -> tuple[Hand, Hand]:
-        """Both hands after a share of the time of a sign: raised, moved, lowered."""
-        raised, lowered = 0.21, 0.8
-        u = min(1.0, max(0.0, (share - raised) / (lowered - raised)))
-        u = 1 - (1 - u) ** max(0.6, mood.attack + 0.1 * jitter[10])
-        active = _ease(share / raised) * (1 - _ease((share - lowered) / (1 - lowered)))
-        acting = rest.towards(self._hand(cue.form, mood, u, jitter), active)
-        match cue.form.hands:
-            case "mirror":
-                second = other.towards(self._hand(cue.form, mood, u, jitter), active)
-            case "alternate":
-                second = other.towards(self._hand(cue.form, mood, 1 - u, jitter), active)
-            case "base":
-                flat = Hand(0.02, 0.62, 0.5, -1.5, 0.0, 1.2, *_SHAPES["flat"])
-                second = other.towards(flat, active)
-            case _:
-                second = other
-        return acting, second
-
-    def _hand(self, form: Form, mood: Mood, u: float, jitter: Sequence[float]) -> Hand:
-        """The hand in the middle of a sign, in this signer's way of making it."""
-        who = self.who
-        dice = _own_way(self.take.seed, who.number, form.gloss_id)
-        own = [value * who.habit for value in dice.deviations]
-        side, down, near = _PLACES[form.place]
-        if form.hands in ("mirror", "alternate"):
-            # Two hands side by side, not on top of each other.
-            side = max(side, 0.22)
-        elif form.hands == "base":
-            side, down = 0.05, 0.45
-        size = form.size * who.size * mood.size * (1 + 0.16 * own[0] + 0.1 * jitter[4])
-        change = _stroke(
-            form,
-            u,
-            heading=form.heading + 0.25 * own[1] + 0.1 * jitter[5],
-            size=size,
-            repeats=form.repeats + dice.extra,
-        )
-        shape = _SHAPES[form.shape]
-        if form.end_shape != form.shape:
-            ends = zip(shape, _SHAPES[form.end_shape], strict=True)
-            shape = tuple(a + (b - a) * _ease(u * 1.3 - 0.15) for a, b in ends)
-        centre = Hand(
-            side + who.place[0] + 0.07 * own[2] + 0.03 * jitter[1],
-            (down - 0.1) * (0.9 + 0.1 * who.size) + 0.1 + who.place[1] + 0.07 * own[3]
-            + 0.03 * jitter[2],
-            near,
-            form.aim + 0.15 * own[4] + 0.05 * jitter[3],
-            form.pitch,
-            form.turn + 0.15 * own[5],
-            *shape,
-        )  # fmt: skip
-        return _plus(centre, change)
-
-    def _posture(
-        self,
-        dominant: Hand,
-        other: Hand,
-        mood: Mood,
-        strength: float,
-        jaw: float,
-        now: float,
-        blink: float,
-    ) -> Pose:
-        who, phases, face = self.who, self._phases, mood.face
-        wander = math.sin(0.37 * now + phases[2]) + 0.6 * math.sin(0.83 * now + phases[3])
-        bounce = mood.bounce * strength * math.sin(11 * now)
-        return Pose(
-            dominant=dominant,
-            other=other,
-            left_handed=who.left_handed,
-            face=Face(
-                raise_=face.raise_ * strength + 0.12 * math.sin(0.6 * now + phases[4]),
-                slant=face.slant * strength,
-                lids=(1 + (face.lids - 1) * strength) * blink,
-                smile=face.smile * strength,
-                jaw=max(jaw, face.jaw * strength),
-                narrow=face.narrow * strength,
-                gaze=(0.25 * wander, face.gaze[1] * strength),
-            ),
-            sway=0.012 * wander,
-            lift=mood.lift * strength + 0.004 * math.sin(1.5 * now + phases[0]) + bounce * 0.5,
-            tilt=who.tilt + mood.tilt * strength + 0.02 * math.sin(0.5 * now + phases[5]),
-            nod=mood.nod * strength + bounce,
-            look=0.25 * math.sin(0.29 * now + phases[1]),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _OwnWay:
-    """How one signer's version of one sign differs from the usual one."""
-
-    deviations: tuple[float, ...]
-    extra: int
-
-
-@cache
-def _own_way(seed: int, signer: int, gloss_id: str) -> _OwnWay:
-    dice = _dice("own way", seed, signer, gloss_id)
-    return _OwnWay(deviations=tuple(dice.normal(0, 1, 6).tolist()), extra=int(dice.random() < 0.15))
 
 
 # --------------------------------------------------------------------------- rendering
@@ -845,19 +324,22 @@ def _film(take: Take, path: Path) -> None:
     Raises:
         EncodeError: ffmpeg failed.
     """
-    performer = Performer(take)
-    puppet = Puppet(performer.who.look, _scene(take, performer.who))
+    who, kind = persona(take.seed, take.signer), take.kind
+    performer = Performer(who, take.cues, seed=take.seed, session=take.session)
+    room = scene(who, seed=take.seed, session=take.session, size=kind.size)
+    puppet = Puppet(who.look, room)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             _command(take, path), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
         )
         pipe = cast(IO[bytes], process.stdin)
         try:
-            for pose in performer.poses():
-                pipe.write(puppet.frame(pose))
-            pipe.close()
-            process.wait()
-        except BrokenPipeError:
+            # A child that gave up is told by its status below.
+            with suppress(BrokenPipeError):
+                for number in range(take.num_frames):
+                    pipe.write(puppet.frame(performer.pose(float(kind.frame_time(number)))))
+            with suppress(BrokenPipeError):
+                pipe.close()
             process.wait()
         finally:
             process.kill()
@@ -932,7 +414,7 @@ def _eaf(take: Take, bounds: Sequence[tuple[int, int]]) -> bytes:
     order = add(root, "TIME_ORDER")
     for number, ms in enumerate((ms for span in bounds for ms in span), start=1):
         add(order, "TIME_SLOT", TIME_SLOT_ID=f"ts{number}", TIME_VALUE=str(ms))
-    for tier_id, type_id, _ in _TIERS:
+    for tier_id, type_id, name in _TIERS:
         parent = {"PARENT_REF": "gloss"} if tier_id == "emotion" else {}
         tier = add(
             root, "TIER", TIER_ID=tier_id, LINGUISTIC_TYPE_REF=type_id,
@@ -945,12 +427,12 @@ def _eaf(take: Take, bounds: Sequence[tuple[int, int]]) -> bytes:
                 annotation = add(
                     holder, "ALIGNABLE_ANNOTATION", ANNOTATION_ID=f"a{i + 1}",
                     TIME_SLOT_REF1=f"ts{2 * i + 1}", TIME_SLOT_REF2=f"ts{2 * i + 2}",
-                    CVE_REF=f"cve_{value}",
+                    CVE_REF=f"{name}_{value}",
                 )  # fmt: skip
             else:
                 annotation = add(
                     holder, "REF_ANNOTATION", ANNOTATION_ID=f"a{count + i + 1}",
-                    ANNOTATION_REF=f"a{i + 1}", CVE_REF=f"cve_{value}",
+                    ANNOTATION_REF=f"a{i + 1}", CVE_REF=f"{name}_{value}",
                 )  # fmt: skip
             add(annotation, "ANNOTATION_VALUE").text = value
     add(
@@ -967,18 +449,18 @@ def _eaf(take: Take, bounds: Sequence[tuple[int, int]]) -> bytes:
         root, "CONSTRAINT", STEREOTYPE="Symbolic_Association",
         DESCRIPTION="1-1 association with a parent annotation",
     )  # fmt: skip
-    vocabularies = (
-        sorted({cue.form.gloss_id for cue in take.cues}),
-        [name for name in EMOTIONS if any(cue.emotion == name for cue in take.cues)],
-    )
-    for (_, _, name), values in zip(_TIERS, vocabularies, strict=True):
+    meanings = {cue.form.gloss_id: cue.form.meaning for cue in take.cues}
+    used = {cue.emotion for cue in take.cues}
+    vocabularies = (dict(sorted(meanings.items())), {name: "" for name in EMOTIONS if name in used})
+    for (_, _, name), entries in zip(_TIERS, vocabularies, strict=True):
         vocabulary = add(root, "CONTROLLED_VOCABULARY", CV_ID=name)
         add(vocabulary, "DESCRIPTION", LANG_REF="und")
-        for value in values:
-            entry = add(vocabulary, "CV_ENTRY_ML", CVE_ID=f"cve_{value}")
-            add(entry, "CVE_VALUE", LANG_REF="und", DESCRIPTION="").text = value
+        for value, meaning in entries.items():
+            entry = add(vocabulary, "CV_ENTRY_ML", CVE_ID=f"{name}_{value}")
+            add(entry, "CVE_VALUE", LANG_REF="und", DESCRIPTION=meaning).text = value
     ElementTree.indent(root, " ")
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    document: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
 
 
 def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
@@ -1089,7 +571,7 @@ def render(
     ]
     parameters = {
         "demo": dataclasses.asdict(demo),
-        "signs": [[sign.gloss_id, sign.num_hands] for sign in signs[: demo.signs]],
+        "forms": [dataclasses.asdict(form_of(sign)) for sign in signs[: demo.signs]],
         "drawing": _DRAWING,
         "ffmpeg": ffmpeg_version(),
     }

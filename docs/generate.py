@@ -1,0 +1,73 @@
+"""Write the generated parts of the documentation: ``python docs/generate.py``.
+
+`docs/cli.md` and `docs/codes.md` are whole files; in `docs/format.md` the part between the two
+marks is replaced. The tests compare what this makes with what is there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kslds import schema
+
+DOCS = Path(__file__).parent
+START, END = "<!-- generated: data dictionary -->", "<!-- end of the generated part -->"
+
+
+def help_of(*words: str) -> str:
+    """The help text of a command, 100 columns wide and without colour."""
+    environment = {**os.environ, "COLUMNS": "100", "TERMINAL_WIDTH": "100", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "kslds.cli", *words, "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip()
+
+
+def commands_in(text: str) -> list[str]:
+    """The names listed under ``Commands:``."""
+    lines = text.partition("Commands:")[2].splitlines()
+    return [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+
+
+def cli() -> str:
+    """`docs/cli.md`."""
+    top = help_of()
+    parts = [
+        "# The command line",
+        "Generated from the program by `python docs/generate.py`. stdout is data, stderr is talk "
+        "and progress. Exit codes: 0 done, 1 errors were found, 2 wrong usage, 130 stopped by "
+        "Ctrl-C.",
+        f"```\n{top.replace('python -m kslds.cli', 'kslds')}\n```",
+    ]
+    for name in commands_in(top):
+        text = help_of(name)
+        group = commands_in(text)
+        for words in [(name, inner) for inner in group] if group else [(name,)]:
+            text = help_of(*words).replace("python -m kslds.cli", "kslds")
+            parts.append(f"## kslds {' '.join(words)}\n\n```\n{text}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def codes() -> str:
+    """`docs/codes.md`."""
+    return (
+        "# Codes\n\nGenerated from `kslds.schema.CODES` by `python docs/generate.py`. A code never "
+        "changes its meaning. Each validation code has a folder under `tests/validation/` that "
+        "holds an input that causes it and the message it gives.\n\n" + schema.code_table()
+    )
+
+
+def format_page() -> str:
+    """`docs/format.md` with the data dictionary of this version."""
+    before, _, rest = (DOCS / "format.md").read_text(encoding="utf-8").partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n\n{schema.data_dictionary()}\n{END}{after}"
+
+
+PAGES = {"cli.md": cli, "codes.md": codes, "format.md": format_page}
+
+if __name__ == "__main__":
+    for name, make in PAGES.items():
+        (DOCS / name).write_text(make(), encoding="utf-8")

@@ -1,0 +1,197 @@
+"""What a person types, reads and gets back: messages, exit codes, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kslds.manifest import Dataset
+from tests.conftest import write_small
+
+
+def kslds(
+    *words: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kslds.cli", *map(str, words)],
+        capture_output=True, text=True, check=False, cwd=cwd, env={**os.environ, **(env or {})},
+    )  # fmt: skip
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nimport kslds.cli\n"
+        "heavy = {'numpy', 'pandas', 'pyarrow', 'av', 'torch', 'sklearn', 'matplotlib', 'rich.progress',"
+        " 'huggingface_hub', 'fsspec', 'ffmpeg', 'decord', 'PIL'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_each_stage_as_a_command_gives_what_build_gives(tmp_path: Path, small: Dataset) -> None:
+    root = tmp_path / "in"
+    write_small(root)
+    out = tmp_path / "out"
+    steps = [
+        ("ingest", root / "media", "--annotations", root / "annotations.csv", "--signers",
+         root / "signers.csv", "--licence", "CC0-1.0", "--out", out),
+        ("validate", out, "--lexicon", "nspcrsie"),
+        ("trim", out),
+        ("resize", out, "--size", "64", "--fit", "stretch", "--encoding", "h264,jpeg"),
+        ("validate", out),
+        ("split", out, "--by", "signer", "--fraction", "train=0.67", "--fraction", "test=0.33"),
+        ("shard", out, "--format", "webdataset,parquet", "--encoding", "h264,jpeg"),
+    ]  # fmt: skip
+    for step in steps:
+        done = kslds(*step)
+        assert done.returncode == 0, (step, done.stderr)
+    for folder in ("shards/h264", "shards/jpeg", "parquet"):
+        for file in (small.root / folder).iterdir():
+            if file.name != "index.json":  # it holds the name of the dataset
+                assert (out / folder / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+def test_info_prints_json_for_scripts(small: Dataset) -> None:
+    done = kslds("info", small.root, "--format", "json", "--verify")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["stages"]["shard"] == {"in": 24, "out": 24, "dropped": 0}
+    assert "verified" in done.stderr
+
+
+def test_the_closing_table_says_that_the_books_balance(small: Dataset) -> None:
+    done = kslds("info", small.root)
+    assert done.stdout.count(" ok ") == len(small.provenance["stages"])
+    assert "WRONG" not in done.stdout
+
+
+def test_damage_is_found_by_verify(small: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(small.root, root)
+    tar = next((root / "clips" / "h264").glob("*.tar"))
+    data = bytearray(tar.read_bytes())
+    data[1000] ^= 1
+    tar.write_bytes(data)
+    done = kslds("info", root, "--verify")
+    assert done.returncode == 1
+    assert tar.name in done.stderr
+
+
+BAD_RECIPES = {
+    'nmae = "x"': (2, ["unknown key 'nmae'", "Did you mean 'name'?"]),
+    '[clips]\nsiez = 224': (2, ["[clips]", "unknown key 'siez'", "'size'"]),
+    '[clips]\nsize = "big"': (2, ["size = 'big'", "a whole number"]),
+    "[clips]\nsize = 225": (2, ["size = 225", "even number"]),
+    '[clips]\nfit = "zoom"': (2, ["fit = 'zoom'", "'center-crop'"]),
+    '[split]\nfractions = { train = 0.9, test = 0.2 }': (2, ["add up to 1"]),
+    'name = "x': (2, ["r.toml is not TOML"]),
+    'name = "x"': (2, ["no [ingest] table"]),
+    '[ingest]\nunit = "ms"': (2, ["the key 'media' is missing"]),
+    '[ingest]\nmedia = "nosuch"': (1, ["there is no file or folder", "nosuch"]),
+    '[ingest]\nmedia = "media"\nannotations = "nosuch.csv"': (1, ["nosuch.csv"]),
+    '[ingest]\nmedia = "media"\nannotations = "a.csv"\ncolumns = { gloss = "Label" }': (1, ["a.csv", "Label"]),
+    '[ingest]\nmedia = "media"\nannotations = "a.csv"\n[lexicon]\nfile = "nosuch"': (1, ["nosuch", "nspcrsie"]),
+    '[ingest]\nmedia = "media"\nadapter = "elan"\nannotations = "a.eaf"\ntiers = ["Gloss"]':
+        (1, ["a.eaf", "Gloss", "gloss"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD_RECIPES)
+def test_bad_recipes_get_one_clear_message(text: str, tmp_path: Path) -> None:
+    from tests.painting import record
+
+    (tmp_path / "media").mkdir()
+    record(tmp_path / "media" / "a.mp4", num_frames=5)
+    (tmp_path / "a.csv").write_text("recording,gloss,start,end\na.mp4,su,0,100\n")
+    (tmp_path / "a.eaf").write_text(EAF)
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(text)
+    done = kslds("build", recipe, "--out", tmp_path / "out")
+    code, words = BAD_RECIPES[text]
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error:") == 1
+    for word in words:
+        assert word in done.stderr
+    assert not (tmp_path / "out" / "shards").exists()
+
+
+EAF = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT AUTHOR="" DATE="2024-01-01T00:00:00+00:00" FORMAT="3.0" VERSION="3.0">
+<HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"><MEDIA_DESCRIPTOR MEDIA_URL="file:///a.mp4"
+ MIME_TYPE="video/mp4" RELATIVE_MEDIA_URL="./a.mp4"/></HEADER>
+<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="100"/>
+</TIME_ORDER>
+<TIER LINGUISTIC_TYPE_REF="t" TIER_ID="gloss"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1"
+ TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2"><ANNOTATION_VALUE>su</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>
+</ANNOTATION></TIER>
+<LINGUISTIC_TYPE GRAPHIC_REFERENCES="false" LINGUISTIC_TYPE_ID="t" TIME_ALIGNABLE="true"/>
+</ANNOTATION_DOCUMENT>
+"""
+
+
+def test_unknown_labels_stop_the_build_unless_the_recipe_says_otherwise(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    recipe = write_small(root)
+    table = root / "annotations.csv"
+    table.write_text(table.read_text().replace("әпке", "әпкее"))
+    out = tmp_path / "out"
+    done = kslds("build", recipe, "--out", out)
+    assert done.returncode == 1
+    assert "K301" in done.stderr
+    assert "әпке" in done.stderr.replace("әпкее", "")
+    assert not (out / "clips").exists()  # nothing was rendered for a build that stops
+    recipe.write_text(
+        recipe.read_text().replace('file = "nspcrsie"', 'file = "nspcrsie"\nunknown = "drop"')
+    )
+    done = kslds("build", recipe, "--out", out, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stages"]["trim"]["dropped"] == 12
+
+
+def test_wrong_usage_exits_2_and_wrong_paths_do_not_trace(tmp_path: Path) -> None:
+    assert kslds("nosuch").returncode == 2
+    assert kslds("build").returncode == 2
+    done = kslds("info", tmp_path / "nosuch")
+    assert done.returncode == 1
+    assert "is not a kslds dataset" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Traceback" in kslds("--debug", "info", tmp_path / "nosuch").stderr
+    done = kslds("build", "nosuch.toml")
+    assert "Bundled recipes: demo" in done.stderr
+
+
+def test_a_broken_parquet_table_is_named(small: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(small.root, root)
+    (root / "tables" / "clips.parquet").write_bytes(b"PAR1 not really")
+    done = kslds("split", root)
+    assert done.returncode == 1
+    assert "clips.parquet is not readable Parquet" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_validation_errors_exit_1(small: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(small.root, root)
+    lexicon = tmp_path / "other.csv"
+    lexicon.write_text(
+        "gloss_id,kk,kk_latn,ru,en,category,num_hands,mirror_safe,aliases,source\nsu,су,,,water,food,,,,x\n"
+    )
+    done = kslds("validate", root, "--lexicon", lexicon)
+    assert done.returncode == 1
+    assert "K301" in done.stdout
+
+
+def test_a_label_is_looked_up(tmp_path: Path) -> None:
+    done = kslds("lexicon", "search", "ӘКЕ", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["gloss_id"] == "ake"
+    assert kslds("lexicon", "search", "қшдлгк").returncode == 1

@@ -1,0 +1,402 @@
+"""Are these the right frames? The frame number is painted into the pixels."""
+
+from __future__ import annotations
+
+import csv
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kslds import clips, ingest, pack, probe, video
+from kslds.errors import EncodeError, IncompleteDataset
+from kslds.manifest import Dataset
+from kslds.schema import Clip, Recording, Segment, Timing
+from tests.painting import HEIGHT, WIDTH, ffmpeg, read_number, record, shown_numbers
+
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-crf", "18")
+B_FRAMES = (*X264, "-g", "25", "-bf", "3", "-x264-params", "b-adapt=0")
+# Irregular intervals, as phones make when the light changes: 33, 47, 33, 61 … ms.
+VFR = "settb=1/1000,setpts='N*33+14*floor(N/2)+13*floor(N/4)'"
+
+
+def _mp4(tmp: Path) -> Path:
+    return record(tmp / "cfr.mp4", num_frames=120, options=B_FRAMES)
+
+
+def _ntsc(tmp: Path) -> Path:
+    return record(tmp / "ntsc.mp4", num_frames=120, rate=Fraction(30000, 1001), options=B_FRAMES)
+
+
+def _vfr(tmp: Path) -> Path:
+    options = (*B_FRAMES, "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
+    return record(tmp / "vfr.mp4", num_frames=120, filters=VFR, options=options)
+
+
+def _vfr_mkv(tmp: Path) -> Path:
+    options = (*X264, "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
+    return record(tmp / "vfr.mkv", num_frames=120, filters=VFR, options=options)
+
+
+def _open_gop(tmp: Path) -> Path:
+    options = (*X264, "-g", "24", "-bf", "3", "-x264-params", "open-gop=1:b-adapt=0")
+    return record(tmp / "open.mp4", num_frames=120, options=options)
+
+
+def _open_gop_cut(tmp: Path) -> Path:
+    """Starts at an open GOP: the first pictures refer to frames that are not there."""
+    whole = record(
+        tmp / "whole.ts",
+        num_frames=120,
+        options=(*X264, "-g", "24", "-bf", "3", "-x264-params", "open-gop=1:b-adapt=0"),
+    )
+    out = tmp / "open_cut.ts"
+    ffmpeg("-ss", "1.7", "-i", whole, "-c", "copy", out)
+    return out
+
+
+def _edit_list(tmp: Path) -> Path:
+    whole = record(tmp / "whole.mp4", num_frames=120, options=B_FRAMES)
+    out = tmp / "edit.mp4"
+    ffmpeg("-ss", "1.4", "-i", whole, "-c", "copy", out)
+    return out
+
+
+def _transport(tmp: Path) -> Path:
+    return record(tmp / "stream.ts", num_frames=120, options=B_FRAMES)
+
+
+def _late_start(tmp: Path) -> Path:
+    return record(tmp / "late.mkv", num_frames=120, options=(*X264, "-output_ts_offset", "7.3"))
+
+
+def _webm(tmp: Path) -> Path:
+    options = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M")
+    return record(tmp / "vp9.webm", num_frames=120, options=options)
+
+
+def _vp8(tmp: Path) -> Path:
+    options = ("-c:v", "libvpx", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-b:v", "1M")
+    return record(tmp / "vp8.webm", num_frames=120, options=options)
+
+
+def _hevc(tmp: Path) -> Path:
+    options = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none")
+    return record(tmp / "hevc.mov", num_frames=120, options=(*options, "-tag:v", "hvc1"))
+
+
+def _avi(tmp: Path) -> Path:
+    options = ("-c:v", "mpeg4", "-q:v", "3", "-bf", "0")
+    return record(tmp / "old.avi", num_frames=120, options=options)
+
+
+def _with_sound(tmp: Path) -> Path:
+    sound = ("-f", "lavfi", "-i", "sine=frequency=200:duration=4")
+    options = (*B_FRAMES, "-c:a", "aac", "-shortest")
+    return record(tmp / "sound.mp4", num_frames=110, options=options, inputs=sound)
+
+
+RECORDINGS = [
+    _mp4, _ntsc, _vfr, _vfr_mkv, _open_gop, _open_gop_cut, _edit_list, _transport, _late_start,
+    _webm, _vp8, _hevc, _avi, _with_sound,
+]  # fmt: skip
+
+
+def build(root: Path, media: Path, rows: list[dict[str, object]], **options: object) -> Dataset:
+    """Ingest, trim and resize rows of ``start, end, unit`` on the files of a folder."""
+    table = root / "annotations.csv"
+    with table.open("w", newline="") as file:
+        names = ["recording", "gloss", "start", "end", "unit", "signer"]
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({"gloss": "sign", "signer": "s1", "unit": "ms", **row})
+    dataset = Dataset(root / "dataset", create=True)
+    ingest.ingest(
+        dataset,
+        options=ingest.IngestOptions(media=(str(media),), annotations=(str(table),)),
+    )
+    rows_with_gloss = [
+        Segment(**{**vars(s), "gloss_id": s.label}) for s in dataset.read("segments", Segment)
+    ]
+    dataset.write("segments", rows_with_gloss)
+    chosen = clips.ClipOptions(**{"fit": "stretch", **options})  # type: ignore[arg-type]
+    clips.trim(dataset, options=chosen)
+    clips.resize(dataset, media=ingest.find_media([str(media)]).files, options=chosen)
+    return dataset
+
+
+def frames_of(dataset: Dataset, clip_id: str) -> np.ndarray:
+    """All frames of a rendered clip, (T, H, W, 3)."""
+    for tar in (dataset.root / "clips" / "h264").glob("*.tar"):
+        with pack.PackReader(tar) as reader:
+            if clip_id in reader.keys:
+                number = next(
+                    c.num_frames for c in dataset.read("clips", Clip) if c.clip_id == clip_id
+                )
+                return video.read_frames(reader.read(clip_id, field="mp4"), indices=range(number))
+    raise AssertionError(f"{clip_id} was not rendered")
+
+
+@pytest.mark.parametrize("make", RECORDINGS, ids=lambda make: make.__name__.strip("_"))
+def test_every_clip_holds_exactly_its_frames(make, tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    source = tmp_path / "source"
+    source.mkdir()
+    path = make(source)
+    path.rename(media / path.name)
+    path = media / path.name
+    shown = shown_numbers(path)
+    found = probe.probe(path)
+    assert len(found.pts) == len(shown)
+    ms = [probe.frame_ms(p, found.time_base) for p in found.pts]
+
+    rng = random.Random(make.__name__)
+    rows: list[dict[str, object]] = []
+    expected = {}
+    for unit in ("frame", "ms"):
+        for _ in range(8):  # unsorted, and most of them overlap
+            first, last = sorted(rng.sample(range(len(shown)), 2))
+            if unit == "frame":
+                rows.append({"recording": path.name, "start": first, "end": last + 1, "unit": unit})
+            else:
+                # A time of a person: anywhere between a frame and the one before it.
+                start = rng.randint(ms[first - 1] + 1, ms[first]) if first else ms[first]
+                end = rng.randint(ms[last] + 1, ms[last + 1]) if last + 1 < len(ms) else ms[-1] + 1
+                rows.append({"recording": path.name, "start": start, "end": end, "unit": unit})
+            expected[first, last] = shown[first : last + 1]
+    dataset = build(tmp_path, media, rows)
+
+    assert dataset.dropped.empty
+    got = {}
+    for clip in dataset.read("clips", Clip):
+        numbers = [read_number(frame) for frame in frames_of(dataset, clip.clip_id)]
+        got[clip.first_frame, clip.last_frame] = numbers
+        assert clip.num_frames == len(numbers)
+        assert (clip.width, clip.height) == (224, 224)
+    assert got == expected
+
+
+def test_edit_list_and_cut_stream_start_later_than_their_first_packet(tmp_path: Path) -> None:
+    """The cases above that hide frames really do hide some."""
+    edited = _edit_list(tmp_path)
+    assert shown_numbers(edited)[0] == 42
+    assert probe.probe(edited).pts[0] == 0
+
+
+@given(
+    steps=st.lists(st.integers(1, 5000), min_size=1, max_size=60),
+    base=st.sampled_from(
+        [Fraction(1, 1000), Fraction(1, 12800), Fraction(1001, 30000), Fraction(1, 90000)]
+    ),
+    span=st.tuples(st.integers(0, 3000), st.integers(1, 3000)),
+)
+def test_a_frame_belongs_to_a_span_by_the_time_rule(
+    steps: list[int], base: Fraction, span: tuple[int, int]
+) -> None:
+    pts = list(np.cumsum([0, *steps]))
+    pts = [int(p) for p in pts]
+    start, end = span[0], span[0] + span[1]
+    recording = _recording(pts, base)
+    segment = Segment(
+        segment_id="seg_0", recording_id="rec_0", start_ms=start, end_ms=end, source="x"
+    )
+    plan = clips._plan(
+        segment,
+        recording=recording,
+        timing=Timing(recording_id="rec_0", pts=pts, keyframes=[0]),
+        pts_ms=np.array([probe.frame_ms(p, base) for p in pts]),
+        options=clips.ClipOptions(),
+    )
+    belongs = [i for i, p in enumerate(pts) if start <= int(Fraction(p) * base * 1000 // 1) < end]
+    if plan is None:
+        assert belongs == []
+    else:
+        assert list(range(plan.first_frame, plan.last_frame + 1)) == belongs
+
+
+def _recording(pts: list[int], base: Fraction) -> Recording:
+    return Recording(
+        recording_id="rec_0", source_file="x.mp4", content_sha256="0" * 64, size_bytes=1,
+        container="mp4", codec="h264", width=64, height=64, display_width=64, display_height=64,
+        num_frames=len(pts), time_base_num=base.numerator, time_base_den=base.denominator,
+        origin_pts=0, end_ms=probe.frame_ms(pts[-1], base) + 40, avg_fps_num=25, avg_fps_den=1,
+        is_vfr=True, has_audio=False,
+    )  # fmt: skip
+
+
+def test_margins_widen_a_clip_and_stop_at_the_edges(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=60, options=X264)
+    rows: list[dict[str, object]] = [
+        {"recording": "a.mp4", "start": 30, "end": 40, "unit": "frame"},
+        {"recording": "a.mp4", "start": 0, "end": 5, "unit": "frame"},
+        {"recording": "a.mp4", "start": 55, "end": 60, "unit": "frame"},
+    ]
+    dataset = build(tmp_path, media, rows, margin_ms=(100, 200))
+    spans = {(c.first_frame, c.last_frame) for c in dataset.read("clips", Clip)}
+    assert spans == {(27, 45), (0, 10), (52, 59)}
+    for clip in dataset.read("clips", Clip):
+        numbers = [read_number(f) for f in frames_of(dataset, clip.clip_id)]
+        assert numbers == list(range(clip.first_frame, clip.last_frame + 1))
+
+
+def test_resampling_shows_the_frame_on_show_at_each_tick(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=60, options=X264)
+    rows: list[dict[str, object]] = [
+        {"recording": "a.mp4", "start": 10, "end": 40, "unit": "frame"}
+    ]
+    dataset = build(tmp_path, media, rows, fps=12)
+    (clip,) = dataset.read("clips", Clip)
+    assert (clip.num_frames, clip.fps_num, clip.fps_den, clip.resampled) == (12, 12, 1, True)
+    numbers = [read_number(f) for f in frames_of(dataset, clip.clip_id)]
+    assert numbers == [10 + int(k * 30 / 12) for k in range(12)]
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_rotated_recordings_come_out_upright(tmp_path: Path, rotation: int) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    turn = {90: "transpose=cclock", 180: "hflip,vflip", 270: "transpose=clock"}[rotation]
+    flat = record(tmp_path / "flat.mov", num_frames=30, filters=turn, options=X264)
+    # The player turns the picture clockwise by `rotation`; ffmpeg counts counter-clockwise.
+    ffmpeg("-display_rotation", str(-rotation), "-i", flat, "-c", "copy", media / "a.mov")
+    rows: list[dict[str, object]] = [{"recording": "a.mov", "start": 3, "end": 20, "unit": "frame"}]
+    dataset = build(tmp_path, media, rows)
+    (recording,) = dataset.read("recordings", Recording)
+    assert recording.rotation == rotation
+    assert (recording.display_width, recording.display_height) == (WIDTH, HEIGHT)
+    (clip,) = dataset.read("clips", Clip)
+    assert [read_number(f) for f in frames_of(dataset, clip.clip_id)] == list(range(3, 20))
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "filled"),
+    [
+        ("stretch", (224, 224), (0, 224)),
+        ("pad", (224, 224), (56, 168)),  # 2:1 on screen: bars above and below
+        ("center-crop", (224, 224), (0, 224)),
+        ("short-side", (448, 224), (0, 224)),
+    ],
+)
+def test_fits_honour_the_pixel_aspect(
+    tmp_path: Path, fit: str, size: tuple[int, int], filled: tuple[int, int]
+) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    # 320 × 240 stored, pixels 3:2 wide: 480 × 240 on screen.
+    record(media / "a.mp4", num_frames=1023, filters="select='gte(n,1000)',setsar=3/2",
+           options=X264)  # fmt: skip
+    rows: list[dict[str, object]] = [
+        {"recording": "a.mp4", "start": 23 - 8, "end": 23, "unit": "frame"}
+    ]
+    dataset = build(tmp_path, media, rows, fit=fit)
+    (clip,) = dataset.read("clips", Clip)
+    assert (clip.width, clip.height) == size
+    bright = frames_of(dataset, clip.clip_id)[-1].mean(axis=(1, 2)) > 60
+    rows_filled = np.flatnonzero(bright)
+    assert abs(int(rows_filled[0]) - filled[0]) <= 1
+    assert abs(int(rows_filled[-1]) + 1 - filled[1]) <= 1
+
+
+def test_clips_carry_no_sound_and_no_metadata(tmp_path: Path) -> None:
+    import av
+
+    media = tmp_path / "media"
+    media.mkdir()
+    sound = ("-f", "lavfi", "-i", "sine=frequency=200:duration=1")
+    secret = ("-metadata", "title=Aigerim", "-metadata", "location=+51.1282+071.4307/")
+    record(media / "a.mp4", num_frames=30, options=(*X264, "-c:a", "aac", *secret), inputs=sound)
+    dataset = build(
+        tmp_path, media, [{"recording": "a.mp4", "start": 0, "end": 10, "unit": "frame"}]
+    )
+    (recording,) = dataset.read("recordings", Recording)
+    assert recording.has_audio
+    (tar,) = (dataset.root / "clips" / "h264").glob("*.tar")
+    data = tar.read_bytes()
+    assert b"Aigerim" not in data
+    assert b"51.1282" not in data
+    (clip,) = dataset.read("clips", Clip)
+    with pack.PackReader(tar) as reader:
+        (tmp_path / "clip.mp4").write_bytes(reader.read(clip.clip_id, field="mp4"))
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert [s.type for s in container.streams] == ["video"]
+        assert set(container.metadata) <= {"major_brand", "minor_version", "compatible_brands"}
+
+
+def test_building_again_writes_nothing_and_in_another_folder_the_same_bytes(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=60, options=B_FRAMES)
+    rows: list[dict[str, object]] = [
+        {"recording": "a.mp4", "start": s, "end": s + 9, "unit": "frame"} for s in (40, 0, 5)
+    ]
+    first = build(tmp_path, media, rows)
+    (tar,) = (first.root / "clips" / "h264").glob("*.tar")
+    before = (tar.stat().st_mtime_ns, tar.read_bytes())
+    again = build(tmp_path, media, rows)
+    assert (tar.stat().st_mtime_ns, tar.read_bytes()) == before
+    (tmp_path / "other").mkdir()
+    other = build(tmp_path / "other", media, list(reversed(rows)))
+    (twin,) = (other.root / "clips" / "h264").glob("*.tar")
+    assert twin.name == tar.name
+    assert twin.read_bytes() == before[1]
+    assert again.clips.equals(other.clips)
+
+
+def test_a_clip_that_lost_frames_on_its_way_is_an_error() -> None:
+    encoding = video.ENCODINGS["h264"]
+    encoder = video.ClipEncoder(size=(64, 64), time_base=Fraction(1, 30), encoding=encoding)
+    grey = bytes([128]) * (64 * 64 * 3 // 2)
+    for pts in range(5):
+        encoder.add(pts, grey)
+    encoder._pts.append(5)  # claims a frame that the encoder never got
+    with pytest.raises(EncodeError, match="5 frames at other times than the 6"):
+        encoder.finish()
+
+
+def test_a_clip_of_another_picture_is_an_error() -> None:
+    encoding = video.ENCODINGS["h264"]
+    encoder = video.ClipEncoder(size=(64, 64), time_base=Fraction(1, 30), encoding=encoding)
+    for pts in range(5):
+        encoder.add(pts, bytes([128]) * (64 * 64 * 3 // 2))
+    encoder._luma = [255 - plane for plane in encoder._luma]
+    encoder._luma[0][:] = 0
+    with pytest.raises(EncodeError, match="not the picture that went in"):
+        encoder.finish()
+
+
+def test_many_overlapping_clips_are_cut_in_passes(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=50, options=X264)
+    rows: list[dict[str, object]] = [
+        {"recording": "a.mp4", "start": k, "end": 50 - k, "unit": "frame"} for k in range(20)
+    ]
+    dataset = build(tmp_path, media, rows)
+    for clip in dataset.read("clips", Clip):
+        numbers = [read_number(f) for f in frames_of(dataset, clip.clip_id)]
+        assert numbers == list(range(clip.first_frame, clip.last_frame + 1))
+    assert len(dataset.clips) == 20
+
+
+def test_a_recording_that_changed_since_ingest_is_refused(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=30, options=X264)
+    rows: list[dict[str, object]] = [{"recording": "a.mp4", "start": 0, "end": 9, "unit": "frame"}]
+    dataset = build(tmp_path, media, rows)
+    record(media / "a.mp4", num_frames=31, options=X264)
+    for tar in (dataset.root / "clips" / "h264").iterdir():
+        tar.unlink()
+    options = clips.ClipOptions(fit="stretch")
+    with pytest.raises(IncompleteDataset, match=r"a\.mp4 changed since it was ingested"):
+        clips.resize(dataset, media=ingest.find_media([str(media)]).files, options=options)

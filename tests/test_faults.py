@@ -1,0 +1,120 @@
+"""Killed, interrupted, out of space: nothing half-written counts, and the next run goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kslds import recipe as recipes
+from kslds.manifest import Dataset
+from tests.conftest import write_small
+
+COMMAND = [sys.executable, "-m", "kslds.cli"]
+
+
+def products(root: Path) -> dict[str, bytes]:
+    """Every file of a dataset but its lock and its recipe (which holds relative paths)."""
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for p in sorted(root.rglob("*"))
+        if p.is_file() and p.name not in (".lock", "kslds.toml")
+    }
+
+
+@pytest.mark.parametrize("after", ["0.6", "1.0", "1.5", "2.2", "3.0"])
+def test_a_build_killed_at_any_moment_ends_with_the_same_bytes(
+    small: Dataset, tmp_path: Path, after: str
+) -> None:
+    recipe = write_small(tmp_path / "in")
+    out = tmp_path / "out"
+    command = [*COMMAND, "build", str(recipe), "--out", str(out)]
+    child = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    time.sleep(float(after))
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert not list(out.rglob("index.json")) or (out / "tables" / "clips.parquet").is_file()
+    subprocess.run(command, check=True, capture_output=True)
+    leftovers = {name for name in products(out) if name.endswith(".tmp")}
+    built = {k: v for k, v in products(out).items() if k not in leftovers}
+    expected = products(small.root)
+    assert sorted(built) == sorted(expected)
+    assert [k for k in expected if built[k] != expected[k]] == []
+    assert leftovers == set()
+
+
+def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    recipe = write_small(tmp_path / "in")
+    command = [*COMMAND, "build", str(recipe), "--out", str(tmp_path / "out")]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "WRONG" not in again.stdout
+
+
+def test_a_second_build_does_only_what_is_missing(tmp_path: Path) -> None:
+    recipe = recipes.read(write_small(tmp_path / "in"))
+    dataset = recipes.build(recipe, out=tmp_path / "out")
+    # Tables are arithmetic and are made anew; what costs time is not.
+    costly = ("clips", "shards", "parquet")
+    files = [p for folder in costly for p in (dataset.root / folder).rglob("*") if p.is_file()]
+    before = {p: p.stat().st_mtime_ns for p in files}
+    gone = sorted((dataset.root / "clips" / "h264").glob("*.tar"))[2]
+    gone.unlink()
+    recipes.build(recipe, out=tmp_path / "out")
+    changed = {p.name for p in files if p.stat().st_mtime_ns != before[p]}
+    assert changed == {gone.name, gone.with_suffix(".index.parquet").name}
+
+
+def test_two_builds_at_a_time_are_refused(small: Dataset) -> None:
+    with small.lock():
+        done = subprocess.run(
+            [*COMMAND, "split", str(small.root)], capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert "another kslds command is writing" in done.stderr
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting a small disk needs root"
+)
+def test_a_full_disk_is_said_and_nothing_half_written_counts(
+    tmp_path: Path, small: Dataset
+) -> None:
+    recipe = write_small(tmp_path / "in")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)],
+        check=False,
+        capture_output=True,
+    )
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        command = [*COMMAND, "build", str(recipe), "--out", str(disk / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "the disk is full" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not list(disk.rglob("*.tmp"))
+        assert not list(disk.rglob("shards/*/index.json"))
+        subprocess.run(["mount", "-o", "remount,size=50m", str(disk)], check=True)
+        subprocess.run(command, check=True, capture_output=True)
+        built, expected = products(disk / "out"), products(small.root)
+        assert built == expected
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -1,0 +1,214 @@
+"""Every sample exactly once, the right frames, and going on in the middle."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kslds
+from kslds import loader
+from kslds.errors import CorruptData, IncompleteDataset, UsageError
+from kslds.manifest import Dataset
+from tests.painting import read_number
+
+
+def keys(stream: loader.Stream) -> list[str]:
+    return [sample["key"] for sample in stream]
+
+
+def all_keys(dataset: Dataset, split: str) -> set[str]:
+    sides = dataset.splits["signer"].set_index("value")["split"]
+    clips = dataset.clips
+    return set(clips.clip_id[clips.signer_id.map(sides) == split])
+
+
+@pytest.mark.parametrize("encoding", ["h264", "jpeg"])
+def test_samples_hold_the_right_frames(small: Dataset, encoding: str) -> None:
+    stream = kslds.load(small.root, split="train", num_frames=4, encoding=encoding)
+    count = 0
+    for sample in stream:
+        assert sample["video"].shape == (4, 3, 64, 64)
+        assert sample["video"].dtype == np.uint8
+        first, number = sample["first_frame"], sample["num_frames"]
+        expected = [first + int((k + 0.5) * number / 4) for k in range(4)]
+        frames = sample["video"].transpose(0, 2, 3, 1)
+        assert [read_number(frame) for frame in frames] == expected
+        assert stream.classes[sample["label"]] == sample["gloss_id"]
+        count += 1
+    assert count == len(stream) == 16
+
+
+def test_all_frames_and_torch_output(small: Dataset) -> None:
+    torch = pytest.importorskip("torch", reason="torch is an extra")
+    sample = next(iter(kslds.load(small.root, num_frames=None, sampling="all", output="torch")))
+    assert sample["video"].dtype == torch.uint8
+    assert tuple(sample["video"].shape) == (12, 3, 64, 64)
+    numbers = [read_number(f) for f in sample["video"].permute(0, 2, 3, 1).numpy()]
+    assert numbers == list(range(sample["first_frame"], sample["last_frame"] + 1))
+
+
+def test_each_sample_once_per_epoch_and_another_order_each_epoch(small: Dataset) -> None:
+    stream = kslds.load(small.root, split="train", num_frames=1, shuffle=True, seed=3)
+    first, second = keys(stream), keys(stream)
+    assert sorted(first) == sorted(second) == sorted(all_keys(small, "train"))
+    assert first != second
+    stream.set_epoch(0)
+    assert keys(stream) == first
+    assert keys(kslds.load(small.root, split="train", num_frames=1, shuffle=True, seed=3)) == first
+
+
+def test_the_sides_are_disjoint_in_signers(small: Dataset) -> None:
+    sides = [
+        {s["signer_id"] for s in kslds.load(small.root, split=side, num_frames=1)}
+        for side in ("train", "test")
+    ]
+    assert sides[0].isdisjoint(sides[1])
+    assert len(sides[0] | sides[1]) == 6
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on machines of few cores
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+def test_dataloader_workers_see_each_sample_once(small: Dataset, workers: int) -> None:
+    data = pytest.importorskip("torch.utils.data", reason="torch is an extra")
+    stream = kslds.load(small.root, split="train", num_frames=2, shuffle=True)
+    seen: list[str] = []
+    for batch in data.DataLoader(stream, batch_size=3, num_workers=workers):
+        assert batch["video"].shape[1:] == (2, 3, 64, 64)
+        seen += batch["key"]
+    assert sorted(seen) == sorted(all_keys(small, "train"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    stops=st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3), st.integers(0, 4)), max_size=3),
+    batch_size=st.integers(1, 3),
+    last=st.tuples(st.integers(1, 4), st.integers(0, 3)),
+)
+def test_going_on_with_other_ranks_and_workers_misses_and_repeats_nothing(
+    small: Dataset, stops: list[tuple[int, int, int]], batch_size: int, last: tuple[int, int]
+) -> None:
+    """Ranks and workers are played by asking the stream for each one's part of the order."""
+    seen: Counter[int] = Counter()
+    state = None
+    for world, workers, batches in [*stops, (*last, 10_000)]:
+        for rank in range(world):
+            stream = kslds.load(small.root, shuffle=True, seed=5, rank=rank, world_size=world)
+            if state is not None:
+                stream.load_state_dict(state)
+            seen.update(taken(stream, workers, batches, batch_size))
+        state = stream.state_dict(batches=batches, batch_size=batch_size, num_workers=workers)
+    assert seen == Counter(range(16))
+
+
+def taken(stream: loader.Stream, workers: int, batches: int, batch_size: int) -> list[int]:
+    """What a DataLoader hands out in its first `batches` batches, by its own documented rule."""
+    lanes = max(workers, 1)
+    parts = [
+        list(stream._left()[stream._rank * lanes + w :: stream._world_size * lanes])
+        for w in range(lanes)
+    ]
+    queues = [[p[i : i + batch_size] for i in range(0, len(p), batch_size)] for p in parts]
+    out: list[int] = []
+    turn = 0
+    while batches and any(queues):
+        if queues[turn % lanes]:
+            out += queues[turn % lanes].pop(0)
+            batches -= 1
+        turn += 1
+    return [int(i) for i in out]
+
+
+def test_going_on_after_a_plain_dataloader(small: Dataset) -> None:
+    data = pytest.importorskip("torch.utils.data", reason="torch is an extra")
+    stream = kslds.load(small.root, num_frames=1, shuffle=True, seed=9)
+    batches = iter(data.DataLoader(stream, batch_size=2, num_workers=2))
+    seen = [key for _ in range(3) for key in next(batches)["key"]]
+    state = stream.state_dict(batches=3, batch_size=2, num_workers=2)
+    del batches
+    other = kslds.load(small.root, num_frames=1, shuffle=True, seed=9)
+    other.load_state_dict(state)
+    seen += [key for batch in data.DataLoader(other, batch_size=4) for key in batch["key"]]
+    assert sorted(seen) == sorted(all_keys(small, "train"))
+
+
+def test_going_on_in_one_process_gives_the_rest_in_the_same_order(small: Dataset) -> None:
+    stream = kslds.load(small.root, num_frames=1, shuffle=True)
+    whole = keys(stream)
+    stream.set_epoch(0)
+    iterator = iter(stream)
+    start = [next(iterator)["key"] for _ in range(5)]
+    state = stream.state_dict()
+    other = kslds.load(small.root, num_frames=1, shuffle=True)
+    other.load_state_dict(state)
+    middle = iter(other)
+    start += [next(middle)["key"] for _ in range(4)]
+    third = kslds.load(small.root, num_frames=1, shuffle=True)
+    third.load_state_dict(other.state_dict())
+    assert start + keys(third) == whole
+    assert sorted(keys(third)) == sorted(whole)  # the next epoch is a whole one again
+
+
+def test_a_state_of_another_split_is_refused(small: Dataset) -> None:
+    state = kslds.load(small.root, split="test").state_dict()
+    with pytest.raises(UsageError, match="another split"):
+        kslds.load(small.root, split="train").load_state_dict(state)
+
+
+def test_uniform_frames_are_the_middles_of_equal_parts() -> None:
+    assert loader.frame_indices(8, wanted=4, sampling="uniform") == [1, 3, 5, 7]
+    assert loader.frame_indices(3, wanted=6, sampling="uniform") == [0, 0, 1, 1, 2, 2]
+    assert loader.frame_indices(1, wanted=3, sampling="uniform") == [0, 0, 0]
+    assert loader.frame_indices(5, wanted=None, sampling="all") == [0, 1, 2, 3, 4]
+
+
+@given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 2**32))
+def test_random_frames_are_ascending_in_range_and_evenly_spaced(
+    num_frames: int, wanted: int, seed: int
+) -> None:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    got = loader.frame_indices(num_frames, wanted=wanted, sampling="random", rng=rng)
+    assert len(got) == wanted
+    assert got == sorted(got)
+    assert got[0] >= 0
+    assert got[-1] < num_frames
+    steps = np.diff(got)
+    assert len(steps) == 0 or steps.max() - steps.min() <= 1
+
+
+def test_wrong_questions_get_clear_answers(small: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no split 'dev'; it has test, train"):
+        kslds.load(small.root, split="dev")
+    with pytest.raises(UsageError, match="sampling='middle'"):
+        kslds.load(small.root, sampling="middle")
+    with pytest.raises(UsageError, match="num_frames=0"):
+        kslds.load(small.root, num_frames=0)
+    with pytest.raises(IncompleteDataset, match="no finished shards"):
+        kslds.load(tmp_path)
+    with pytest.raises(UsageError, match="hf://datasets/org/name"):
+        kslds.load("hf://datasets/justname")
+
+
+def test_a_flipped_byte_is_noticed(small: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(small.root, root)
+    tar = root / "shards" / "h264" / "train-00000.tar"
+    data = bytearray(tar.read_bytes())
+    data[5000] ^= 1
+    tar.write_bytes(data)
+    with pytest.raises(CorruptData, match=r"train-00000\.tar"):
+        keys(kslds.load(root, num_frames=1))
+
+
+def test_a_shard_index_that_differs_is_noticed(small: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(small.root, root)
+    other = root / "shards" / "h264" / "test-00000.index.parquet"
+    shutil.copy(other, root / "shards" / "h264" / "train-00000.index.parquet")
+    with pytest.raises(CorruptData, match=r"train-00000\.index\.parquet"):
+        kslds.load(root)
