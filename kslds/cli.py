@@ -7,28 +7,21 @@ stdout is data, stderr is talk. Exit codes: 0 done, 1 errors were found, 2 wrong
 from __future__ import annotations
 
 import dataclasses
-import errno
-import functools
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kslds.errors import KsldsError, ValidationFailed
+from kslds import screen
+from kslds.screen import Format, print_table, progress_bars, reported, say, show_dataset
 
 if TYPE_CHECKING:
-    from kslds.engine import Progress
     from kslds.manifest import Dataset
     from kslds.recipe import Recipe
     from kslds.schema import Issue
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 app = typer.Typer(
     name="kslds",
@@ -45,16 +38,6 @@ lexicon_app = typer.Typer(help="Look things up in a lexicon.", no_args_is_help=T
 app.add_typer(baseline_app, name="baseline")
 app.add_typer(lexicon_app, name="lexicon")
 
-_state = {"debug": False}
-
-
-class Format(StrEnum):
-    """How a result is printed on stdout."""
-
-    table = "table"
-    json = "json"
-
-
 Dir = Annotated[
     Path, typer.Argument(metavar="DIR", help="The dataset's folder.", show_default=False)
 ]
@@ -69,169 +52,7 @@ Workers = Annotated[
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> None:
-    _state["debug"] = debug
-
-
-# --------------------------------------------------------------------------- reporting
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _explain(error: BaseException) -> int:
-    """Say what went wrong, in one message; returns the exit code."""
-    if isinstance(error, KsldsError):
-        _say(f"error: {error.what}")
-        if isinstance(error, ValidationFailed):
-            for issue in error.issues[:20]:
-                _say(f"  {issue.code} {issue.message}" + (f" — {issue.hint}" if issue.hint else ""))
-            if len(error.issues) > 20:
-                _say(f"  … and {len(error.issues) - 20} more.")
-        if error.hint:
-            _say(f"next:  {error.hint}")
-        return error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        _say("stopped. What is finished is kept: run the same command again to go on.")
-        return 130
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        _say(f"error: the disk is full ({error.filename or 'while writing'}).")
-        _say("next:  make room and run the same command again; what is finished is kept.")
-        return 1
-    if isinstance(error, OSError):
-        _say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "))
-        return 1
-    _say(f"error: {type(error).__name__}: {error}")
-    _say("next:  this is a defect of kslds; run again with: kslds --debug …, and report it.")
-    return 1
-
-
-def _reported(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn errors into one message and an exit code (a tracked one with ``--debug``)."""
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except (Exception, KeyboardInterrupt) as error:
-            if _state["debug"] or isinstance(error, typer.Exit | typer.Abort | typer.BadParameter):
-                raise
-            code = _explain(error)
-        raise typer.Exit(code)
-
-    return wrapped
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """Progress bars on stderr, one a stage."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    with Progress(
-        TextColumn("{task.description:>12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield show
-
-
-def _print(rows: Sequence[Mapping[str, Any]], *, title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not rows:
-        return
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for name, value in rows[0].items():
-        table.add_column(name, justify="right" if isinstance(value, int | float) else "left",
-                         overflow="fold")  # fmt: skip
-    for row in rows:
-        table.add_row(*("" if v is None else str(v) for v in row.values()))
-    # A file or a pipe gets whole lines, not lines wrapped for a screen it does not have.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _show(dataset: Dataset, output: Format) -> None:
-    """The closing report of a command: the books of every stage, and what was built."""
-    from kslds import report
-
-    summary = report.summary(dataset)
-    if output is Format.json:
-        typer.echo(json.dumps(summary, ensure_ascii=False, sort_keys=True, indent=1))
-        return
-    stages = summary.get("stages", {})
-    _print(
-        [
-            {"stage": name, "in": s["in"], "out": s["out"], "dropped": s["dropped"],
-             "balance": "ok" if s["in"] == s["out"] + s["dropped"] else "WRONG"}
-            for name, s in stages.items()
-        ],
-        title=f"{dataset.root}: every row is out or dropped",
-    )  # fmt: skip
-    _print(_dropped(dataset), title="dropped")
-    _print(
-        [
-            {
-                "split": name,
-                "side": side,
-                **{k: v for k, v in facts.items() if not isinstance(v, list)},
-            }
-            for name, sides in summary.get("splits", {}).items()
-            for side, facts in sides.items()
-        ][:20],
-        title="splits",
-    )
-    _print(_issue_rows(dataset), title="issues")
-    _print(
-        [
-            {k: b.get(k) for k in ("model", "task", "top1", "macro_f1", "chance", "n_test")}
-            for b in summary.get("baselines", [])
-        ],
-        title="baselines, on signers that were not trained on",
-    )
-
-
-def _dropped(dataset: Dataset) -> list[dict[str, Any]]:
-    from kslds.schema import CODES, Dropped
-
-    rows = dataset.read("dropped", Dropped) if dataset.has("dropped") else []
-    shown = [
-        {"stage": r.stage, "code": r.code, "what": CODES[r.code].title, "why": r.reason}
-        for r in rows
-    ]
-    return shown[:15] + ([{"stage": "…", "code": "", "what": "", "why": f"{len(shown) - 15} more"}]
-                         if len(shown) > 15 else [])  # fmt: skip
-
-
-def _issue_rows(dataset: Dataset) -> list[dict[str, Any]]:
-    from collections import Counter
-
-    from kslds.recipe import issues_of
-    from kslds.schema import CODES
-
-    counts = Counter((i.severity, i.code) for i in issues_of(dataset))
-    return [
-        {"severity": severity, "code": code, "what": CODES[code].title, "count": count}
-        for (severity, code), count in sorted(counts.items())
-    ]
+    screen.debug = debug
 
 
 def _change(recipe: Recipe, section: str, **values: Any) -> Recipe:
@@ -260,7 +81,7 @@ def _split_list(text: str | None) -> tuple[str, ...] | None:
 
 
 @app.command()
-@_reported
+@reported
 def build(
     recipe: Annotated[
         str, typer.Argument(help="A recipe, or the name of a bundled one.", show_default=False)
@@ -278,16 +99,16 @@ def build(
     from kslds import recipe as recipes
 
     read = recipes.read(recipe)
-    with _progress() as progress:
+    with progress_bars() as progress:
         dataset = recipes.build(
             read, out=out or Path("datasets") / read.name, workers=workers, progress=progress
         )
-    _show(dataset, output)
-    _say(f"dataset: {dataset.root}    page: {dataset.root / 'reports' / 'index.html'}")
+    show_dataset(dataset, output)
+    say(f"dataset: {dataset.root}    page: {dataset.root / 'reports' / 'index.html'}")
 
 
 @app.command()
-@_reported
+@reported
 def ingest(
     media: Annotated[
         list[str] | None,
@@ -334,7 +155,7 @@ def ingest(
     if wrong:
         raise UsageError(f"--column {wrong[0]}: expected FIELD=COLUMN, such as gloss=label.")
     dataset = Dataset(out, create=True)
-    with dataset.lock(), _progress() as progress:
+    with dataset.lock(), progress_bars() as progress:
         recipe = recipes.of(dataset)
         if media:
             recipe = dataclasses.replace(
@@ -356,7 +177,7 @@ def ingest(
         if licence:
             recipe = dataclasses.replace(recipe, licence=licence)
         recipes.run_ingest(dataset, _absolute(recipe), workers=workers, progress=progress)
-    _show(dataset, output)
+    show_dataset(dataset, output)
 
 
 def _absolute(recipe: Recipe) -> Recipe:
@@ -374,7 +195,7 @@ def _absolute(recipe: Recipe) -> Recipe:
 
 
 @app.command()
-@_reported
+@reported
 def validate(
     root: Dir,
     lexicon: Annotated[
@@ -400,9 +221,11 @@ def validate(
             json.dumps([dataclasses.asdict(i) for i in found.issues], ensure_ascii=False, indent=1)
         )
     else:
-        _print([_issue_row(i) for i in found.issues[:50]], title=f"{len(found.issues)} issue(s)")
+        print_table(
+            [_issue_row(i) for i in found.issues[:50]], title=f"{len(found.issues)} issue(s)"
+        )
         if len(found.issues) > 50:
-            _say(f"… and {len(found.issues) - 50} more; all of them: --format json")
+            say(f"… and {len(found.issues) - 50} more; all of them: --format json")
     if any(issue.severity == "error" for issue in found.issues):
         raise typer.Exit(1)
 
@@ -417,7 +240,7 @@ def _issue_row(issue: Issue) -> dict[str, Any]:
 
 
 @app.command()
-@_reported
+@reported
 def trim(
     root: Dir,
     margin_ms: Annotated[
@@ -438,7 +261,7 @@ def trim(
         recipe = _change(recipe, "clips", margin_ms=margin_ms, fps=rate)
         recipes.run_trim(dataset, recipe)
         recipes.write(recipe, root=dataset.root)
-    _show(dataset, output)
+    show_dataset(dataset, output)
 
 
 def _number(text: str) -> float:
@@ -451,7 +274,7 @@ def _number(text: str) -> float:
 
 
 @app.command()
-@_reported
+@reported
 def resize(
     root: Dir,
     size: Annotated[
@@ -470,16 +293,16 @@ def resize(
     """Render the plan: one decode per recording, one encode per clip."""
     from kslds import recipe as recipes
 
-    with _changing(root) as (dataset, recipe), _progress() as progress:
+    with _changing(root) as (dataset, recipe), progress_bars() as progress:
         recipe = _change(recipe, "clips", size=size, fit=fit)
         recipe = _change(recipe, "shards", encodings=_split_list(encoding))
         recipes.run_resize(dataset, recipe, workers=workers, progress=progress)
         recipes.write(recipe, root=dataset.root)
-    _show(dataset, output)
+    show_dataset(dataset, output)
 
 
 @app.command()
-@_reported
+@reported
 def split(
     root: Dir,
     by: Annotated[
@@ -516,11 +339,11 @@ def split(
         )  # fmt: skip
         splits.split(dataset, options=recipe.split)
         recipes.write(recipe, root=dataset.root)
-    _show(dataset, output)
+    show_dataset(dataset, output)
 
 
 @app.command()
-@_reported
+@reported
 def shard(
     root: Dir,
     formats: Annotated[
@@ -551,18 +374,18 @@ def shard(
     output = Format.json if "json" in named else Format.table
     kinds = tuple(name for name in named if name not in ("json", "table")) or None
 
-    with _changing(root) as (dataset, recipe), _progress() as progress:
+    with _changing(root) as (dataset, recipe), progress_bars() as progress:
         recipe = _change(
             recipe, "shards", formats=kinds, encodings=_split_list(encoding),
             max_mb=max_mb,
         )  # fmt: skip
         recipes.run_shard(dataset, recipe, split=split, progress=progress)
         recipes.write(recipe, root=dataset.root)
-    _show(dataset, output)
+    show_dataset(dataset, output)
 
 
 @app.command()
-@_reported
+@reported
 def info(
     root: Dir,
     verify: Annotated[
@@ -576,7 +399,7 @@ def info(
     dataset = Dataset(root)
     if verify:
         _verify(dataset)
-    _show(dataset, output)
+    show_dataset(dataset, output)
 
 
 def _verify(dataset: Dataset) -> None:
@@ -585,30 +408,30 @@ def _verify(dataset: Dataset) -> None:
     tars = sorted((dataset.root / "clips").glob("*/*.tar"))
     folders = sorted(p.parent for p in dataset.root.glob("shards/*/index.json"))
     folders += [p.parent for p in dataset.root.glob("parquet/index.json")]
-    with _progress() as progress:
+    with progress_bars() as progress:
         for done, tar in enumerate(tars):
             progress("verify", done, len(tars) + len(folders))
             pack.verify(tar)
         for done, folder in enumerate(folders, start=len(tars) + 1):
             shards.verify(folder)
             progress("verify", done, len(tars) + len(folders))
-    _say(f"verified: {len(tars)} packs of clips, {len(folders)} shard folders.")
+    say(f"verified: {len(tars)} packs of clips, {len(folders)} shard folders.")
 
 
 @app.command()
-@_reported
+@reported
 def report(root: Dir) -> None:
     """Write the page reports/index.html; prints its path."""
     from kslds import report as reports
     from kslds.manifest import Dataset
 
-    with _progress() as progress:
+    with progress_bars() as progress:
         path = reports.report(Dataset(root), progress=progress)
     typer.echo(str(path))
 
 
 @app.command()
-@_reported
+@reported
 def demo(
     out: Annotated[Path, typer.Option(help="Where the recordings go.", show_default=False)],
     signers: Annotated[int, typer.Option(min=1, help="Signers.")] = 8,
@@ -627,7 +450,7 @@ def demo(
     size = demos.Demo(
         signers=signers, signs=signs, emotions=emotions, repetitions=repetitions, seed=seed
     )
-    with _progress() as progress:
+    with progress_bars() as progress:
         rendered = demos.render(
             out, demo=size, signs=lexicons.load(lexicon).signs, workers=workers, progress=progress
         )
@@ -635,11 +458,11 @@ def demo(
     if output is Format.json:
         typer.echo(json.dumps(facts, default=str, sort_keys=True))
     else:
-        _print([facts], title=str(out))
+        print_table([facts], title=str(out))
 
 
 @app.command()
-@_reported
+@reported
 def publish(
     root: Dir,
     repo: Annotated[
@@ -660,7 +483,7 @@ def publish(
     from kslds.manifest import Dataset
 
     dataset = Dataset(root)
-    with dataset.lock(), _progress() as progress:
+    with dataset.lock(), progress_bars() as progress:
         published = hub.publish(
             dataset, repo=repo, tag=tag, private=private, gated=gated, progress=progress
         )
@@ -668,11 +491,11 @@ def publish(
     if output is Format.json:
         typer.echo(json.dumps(facts, sort_keys=True))
     else:
-        _print([facts], title="published and verified")
+        print_table([facts], title="published and verified")
 
 
 @lexicon_app.command("search")
-@_reported
+@reported
 def lexicon_search(
     text: Annotated[str, typer.Argument(help="A label, as somebody wrote it.", show_default=False)],
     lexicon: Annotated[
@@ -688,7 +511,7 @@ def lexicon_search(
     if output is Format.json:
         typer.echo(json.dumps(facts, ensure_ascii=False, sort_keys=True))
     else:
-        _print(
+        print_table(
             [{k: ", ".join(v) if isinstance(v, tuple) else v for k, v in facts.items()}],
             title=lexicon,
         )
@@ -697,7 +520,7 @@ def lexicon_search(
 
 
 @baseline_app.command("list")
-@_reported
+@reported
 def baseline_list() -> None:
     """The names of the baselines."""
     from kslds import baselines
@@ -706,7 +529,7 @@ def baseline_list() -> None:
 
 
 @baseline_app.command("run")
-@_reported
+@reported
 def baseline_run(
     root: Annotated[
         str,
@@ -753,7 +576,7 @@ def baseline_run(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, num_frames=num_frames,
         seed=seed, device=device, workers=workers,
     )  # fmt: skip
-    with _progress() as progress:
+    with progress_bars() as progress:
         result = baselines.run(root, settings=settings, out=out, progress=progress)
     if output is Format.json:
         typer.echo(

@@ -19,6 +19,7 @@ from kslds.engine import Progress
 from kslds.errors import MissingFile, RecipeError, ValidationFailed
 from kslds.manifest import Dataset, bundled, canonical_json, write_bytes
 from kslds.schema import Issue
+from kslds.validate import Rules
 
 T = TypeVar("T")
 
@@ -37,9 +38,9 @@ class LexiconOptions:
 class ValidateOptions:
     """The `[validate]` part of a recipe: what is plausible."""
 
-    min_ms: int = validate.Rules.min_ms
-    max_ms: int = validate.Rules.max_ms
-    min_signers: int = validate.Rules.min_signers
+    min_ms: int = Rules.min_ms
+    max_ms: int = Rules.max_ms
+    min_signers: int = Rules.min_signers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +68,9 @@ class Recipe:
     baseline: BaselineOptions = field(default_factory=BaselineOptions)
 
     @property
-    def rules(self) -> validate.Rules:
+    def rules(self) -> Rules:
         """What validation goes by."""
-        return validate.Rules(unknown=self.lexicon.unknown, **dataclasses.asdict(self.validate))
+        return Rules(unknown=self.lexicon.unknown, **dataclasses.asdict(self.validate))
 
     @property
     def sha256(self) -> str:

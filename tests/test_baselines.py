@@ -96,61 +96,83 @@ def rows_of(path: Path) -> list[list[str]]:
 # ------------------------------------------------------------------------ linear probe
 
 
-def test_the_probe_recognises_signs_of_signers_it_never_saw(squares, tmp_path):
-    seen = []
+PROBE = Settings(model="linear-probe")
+
+
+@pytest.fixture(scope="module")
+def probed(squares, tmp_path_factory):
+    """One run of the probe: result, folder and calls of progress."""
+    out, calls = tmp_path_factory.mktemp("probed"), []
     result = baselines.run(
-        str(squares),
-        settings=Settings(model="linear-probe"),
-        out=tmp_path,
-        progress=lambda *call: seen.append(call),
+        str(squares), settings=PROBE, out=out, progress=lambda *call: calls.append(call)
     )
+    return result, out, calls
+
+
+def test_the_probe_recognises_signs_of_signers_it_never_saw(squares, probed):
+    result, out, calls = probed
     assert result.top1 >= 0.9
     assert result.chance == 0.25
     assert (result.n_train, result.n_test) == (36, 24)
     assert {signer: s.n for signer, s in result.per_signer.items()} == {"s3": 12, "s4": 12}
-    assert ("features of test", 24, 24) in seen
-    table = rows_of(tmp_path / "confusion.csv")
+    assert ("features of test", 24, 24) in calls
+    table = rows_of(out / "confusion.csv")
     assert table[0][1:] == [row[0] for row in table[1:]] == sorted(SIGNS)
     assert sum(int(n) for row in table[1:] for n in row[1:]) == 24
-    predictions = rows_of(tmp_path / "predictions.csv")
+    predictions = rows_of(out / "predictions.csv")
     assert predictions[0] == ["key", "signer_id", "truth", "predicted"]
     right = sum(truth == guess for _, _, truth, guess in predictions[1:])
     assert right / 24 == result.top1
-    document = json.loads((tmp_path / "result.json").read_bytes())
+    document = json.loads((out / "result.json").read_bytes())
     index = json.loads((squares / "shards/jpeg/index.json").read_bytes())
     assert document["dataset_sha256"] == index["dataset_sha256"]
     assert document["settings"]["num_frames"] == 16
     assert document["run"]["versions"]["scikit-learn"]
 
 
-def test_the_same_run_gives_the_same_files(squares, tmp_path):
-    documents = []
-    for name in "ab":
-        baselines.run(str(squares), settings=Settings(model="linear-probe"), out=tmp_path / name)
-        document = json.loads((tmp_path / name / "result.json").read_bytes())
-        documents.append({k: v for k, v in document.items() if k != "run"})
-    assert documents[0] == documents[1]
+def test_a_report_lies_in_the_dataset_and_is_the_same_each_time(squares, tmp_path, probed):
+    copy = shutil.copytree(squares, tmp_path / "copy")
+    result = baselines.run(str(copy), settings=PROBE)
+    folder = copy / "reports" / "baselines" / "linear-probe-gloss"
+    assert {Path(p) for p in result.files.values()} == set(folder.iterdir())
     for name in ("predictions.csv", "confusion.csv", "confusion.png"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (folder / name).read_bytes() == (probed[1] / name).read_bytes()
+    documents = [json.loads((f / "result.json").read_bytes()) for f in (folder, probed[1])]
+    assert documents[0].pop("run")
+    assert documents[1].pop("run")
+    assert documents[0] == documents[1]
+    with pytest.raises(UsageError, match="--out"):
+        baselines.run("hf://datasets/org/name", settings=PROBE)
+
+
+def test_a_finished_report_is_not_made_again(squares, tmp_path, probed):
+    copy = shutil.copytree(probed[1], tmp_path / "copy")
+    calls = []
+
+    def run(settings: Settings) -> baselines.Result:
+        calls.clear()
+        return baselines.run(
+            str(squares), settings=settings, out=copy, progress=lambda *call: calls.append(call)
+        )
+
+    again = run(PROBE)
+    assert not calls
+    assert replace(again, files={}) == replace(probed[0], files={})
+    assert run(replace(PROBE, num_frames=4)).settings["num_frames"] == 4
+    assert calls
+    (copy / "result.json").write_text('{"model": 1}')
+    assert run(replace(PROBE, num_frames=4)).n_test == 24
+    assert calls
 
 
 def test_clips_without_the_label_of_the_task_are_counted(squares, tmp_path):
-    settings = Settings(model="linear-probe", task="emotion")
+    settings = replace(PROBE, task="emotion", num_frames=4)
     result = baselines.run(str(squares), settings=settings, out=tmp_path)
     assert result.skipped == {"train": 12, "test": 8}
     assert result.n_train + result.skipped["train"] == 36
     assert result.n_test + result.skipped["test"] == 24
     assert set(result.classes) <= {"angry", "calm"}
     assert "  8 clips of 'test' have no emotion label and were skipped." in result.lines()
-
-
-def test_the_report_lies_in_the_dataset_unless_told_otherwise(squares, tmp_path):
-    copy = shutil.copytree(squares, tmp_path / "copy")
-    result = baselines.run(str(copy), settings=Settings(model="linear-probe"))
-    folder = copy / "reports" / "baselines" / "linear-probe-gloss"
-    assert {Path(p) for p in result.files.values()} == set(folder.iterdir())
-    with pytest.raises(UsageError, match="--out"):
-        baselines.run("hf://datasets/org/name", settings=Settings(model="linear-probe"))
 
 
 def test_motion_features_do_not_see_background_or_the_sign_of_contrast():
@@ -208,7 +230,7 @@ def edit_index(squares: Path, tmp_path: Path, **splits: str) -> Path:
 def test_a_signer_on_both_sides_stops_the_run_before_training(squares, tmp_path):
     leaky = edit_index(squares, tmp_path, test="train")
     with pytest.raises(SplitLeak, match="3 signers are in both 'train' and 'test': s0, s1, s2"):
-        baselines.run(str(leaky), settings=Settings(model="linear-probe"), out=tmp_path / "out")
+        baselines.run(str(leaky), settings=PROBE, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -219,7 +241,7 @@ def test_an_empty_test_split_stops_the_run_before_training(squares, tmp_path):
     index["splits"]["test"]["shards"] = []
     path.write_bytes(readable_json(index))
     with pytest.raises(IncompleteDataset, match="'test' has 0 clips"):
-        baselines.run(str(copy), settings=Settings(model="linear-probe"), out=tmp_path / "out")
+        baselines.run(str(copy), settings=PROBE, out=tmp_path / "out")
 
 
 def test_a_model_from_outside_is_run_and_its_predictions_are_counted(
@@ -401,8 +423,9 @@ def test_unlabelled_clips_keep_an_interrupted_run_in_step(squares, tmp_path):
     assert weights_of(tmp_path) == weights_of(tmp_path / "whole")
 
 
-def test_a_finished_run_is_not_trained_again(squares, tmp_path, whole_run):
+def test_a_run_stopped_after_training_is_not_trained_again(squares, tmp_path, whole_run):
     copy = shutil.copytree(whole_run, tmp_path / "copy")
+    (copy / "result.json").unlink()
     stages = []
     result = baselines.run(
         str(squares), settings=TINY, out=copy, progress=lambda stage, *_: stages.append(stage)
@@ -420,6 +443,7 @@ def test_a_checkpoint_of_another_run_is_refused(squares, tmp_path, whole_run):
 
 def test_a_damaged_checkpoint_is_named(squares, tmp_path, whole_run):
     copy = shutil.copytree(whole_run, tmp_path / "copy")
+    (copy / "result.json").unlink()
     path = copy / "checkpoint.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(CorruptData, match=r"checkpoint.safetensors is damaged.*Delete"):
@@ -566,7 +590,7 @@ def test_without_torch_the_probe_runs_and_the_rest_names_the_extra(squares, tmp_
         "    None if name.split('.')[0] == 'torch' else find(name, *rest))\n"
         "from kslds import baselines, errors\n"
         "run = lambda model: baselines.run(sys.argv[1], out=__import__('pathlib').Path("
-        "sys.argv[2]), settings=baselines.Settings(model=model))\n"
+        "sys.argv[2]), settings=baselines.Settings(model=model, num_frames=8))\n"
         "assert run('linear-probe').top1 >= 0.9\n"
         "try:\n"
         "    run('vivit')\n"

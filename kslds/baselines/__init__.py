@@ -195,7 +195,8 @@ def run(
 ) -> Result:
     """Train on one split, predict another, measure, and write a report.
 
-    Writes ``result.json``, ``predictions.csv``, ``confusion.csv`` and ``confusion.png``.
+    Writes ``result.json``, ``predictions.csv``, ``confusion.csv`` and ``confusion.png``. Where
+    they already hold the result of this very run, it is returned and nothing is done.
 
     Args:
         dataset_path: Folder or address of a dataset, as `kslds.load` takes it.
@@ -212,6 +213,9 @@ def run(
     """
     function, settings = _resolve(settings)
     folder = out or _default_out(dataset_path, settings)
+    finished = _finished(dataset_path, settings, folder)
+    if finished is not None:
+        return finished
     job, skipped = _prepare(dataset_path, settings, folder, progress)
     folder.mkdir(parents=True, exist_ok=True)
     outcome = function(job)
@@ -304,6 +308,19 @@ def _default_out(dataset_path: str, settings: Settings) -> Path:
         )
     name = re.sub(r"[^a-z0-9_-]+", "-", settings.model.lower())
     return Path(dataset_path) / "reports" / "baselines" / f"{name}-{settings.task}"
+
+
+def _finished(dataset_path: str, settings: Settings, out: Path) -> Result | None:
+    """The result in the folder, if it is that of the same data, settings and versions."""
+    from kslds import loader
+
+    # What a model from outside or a folder of weights holds is not known without running it.
+    result = None if settings.weights or settings.model not in MODELS else metrics.read_report(out)
+    if result is None or result.settings != _recorded(settings):
+        return None
+    stream = loader.load(dataset_path, split=settings.test_split, num_frames=1)
+    same = (stream.dataset_sha256, _versions())
+    return result if same == (result.dataset_sha256, result.run.get("versions")) else None
 
 
 def _prepare(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -209,6 +210,28 @@ def write_report(out: Path, result: Result, *, names: Mapping[str, str]) -> None
     write_bytes(out / "result.json", readable_json(result.document()))
 
 
+def read_report(out: Path) -> Result | None:
+    """The result that `write_report` left in a folder; None where it is missing or incomplete."""
+    names = ("confusion.csv", "confusion.png", "predictions.csv", "result.json")
+    if not all((out / name).is_file() for name in names):
+        return None
+    try:
+        document = json.loads((out / "result.json").read_bytes())
+        with (out / "confusion.csv").open(encoding="utf-8", newline="") as file:
+            _, *rows = csv.reader(file)
+        paper = document["paper"]
+        read = {
+            "classes": tuple(document["classes"]),
+            "confusion": tuple(tuple(int(n) for n in row[1:]) for row in rows),
+            "per_signer": {k: SignerScore(**v) for k, v in document["per_signer"].items()},
+            "paper": None if paper is None else Figure(**paper),
+            "files": {name: str(out / name) for name in names},
+        }
+        return Result(**{**document, **read})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
@@ -221,7 +244,6 @@ def confusion_picture(result: Result, *, names: Mapping[str, str]) -> bytes:
     Up to 30 classes the counts are written into the cells; past 100 the classes are
     numbered instead of named.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
     counts = np.array(result.confusion)
@@ -229,7 +251,6 @@ def confusion_picture(result: Result, *, names: Mapping[str, str]) -> bytes:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(4 + 0.28 * size, 32)
     figure = Canvas(figsize=(side + 1, side), dpi=100, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.04)
@@ -248,7 +269,7 @@ def confusion_picture(result: Result, *, names: Mapping[str, str]) -> bytes:
                 color="white" if shares[row, column] > 0.5 else "black",
             )  # fmt: skip
     data = io.BytesIO()
-    canvas.print_png(data, metadata={"Software": None})
+    figure.savefig(data, format="png", bbox_inches="tight", metadata={"Software": None})
     return data.getvalue()
 
 

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 from kslds.baselines import Job, Outcome
 from kslds.errors import UsageError
 
-PIXELS = 56
+PIXELS = 112
 """Side to which frames are averaged down before anything else."""
 CELLS = 5
 """The picture is divided into so many cells a side, overlapping by half."""
 STEPS = 8
 """The time in which something moves is divided into so many parts, overlapping by half."""
 DIRECTIONS = 8
-NOISE = 8.0
+NOISE = 6.0
 """Changes of a pixel up to this many grey levels are no movement."""
 FLAT = 2.0
 """Where the picture's slope is at most this many grey levels a pixel, it shows no direction."""

@@ -68,7 +68,7 @@ ADAPTERS: Mapping[str, str] = {
     "table": "kslds.corpora.table:read",
     "elan": "kslds.corpora.elan:read",
 }
-"""Adapter name to ``module:function``; recipes may also name their own ``package.module:function``."""
+"""Name to ``module:function``; recipes may also name their own ``package.module:function``."""
 
 
 def adapter(name: str) -> Adapter:

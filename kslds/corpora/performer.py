@@ -241,11 +241,11 @@ _MOODS: Mapping[str, Mood] = {
     ),
     "sad": Mood(
         face=Face(slant=1.0, smile=-0.85, lids=0.66, raise_=0.1, gaze=(0.0, 0.7)),
-        tempo=0.9, size=0.92, lift=-0.025, nod=0.045, tilt=-0.05, attack=0.94,
+        tempo=0.9, size=0.94, lift=-0.02, nod=0.036, tilt=-0.05, attack=0.95,
     ),
     "angry": Mood(
         face=Face(slant=-1.0, smile=-0.45, lids=0.86, raise_=-0.6, narrow=0.7),
-        tempo=1.1, size=1.06, lift=0.02, nod=0.025, attack=1.14,
+        tempo=1.1, size=1.05, lift=0.018, nod=0.022, attack=1.1,
     ),
 }  # fmt: skip
 
@@ -376,8 +376,8 @@ def tempo(who: Persona, emotion: str) -> float:
 
 _REST: Mapping[str, tuple[Hand, Hand]] = {
     "sides": (
-        Hand(0.6, 1.3, 0.12, 3.0, 0.1, -1.7, 0.3, 0.3, 0.35, 0.4, 0.45, 0.1, 0.3),
-        Hand(0.6, 1.3, 0.12, 3.0, 0.1, -1.7, 0.3, 0.3, 0.35, 0.4, 0.45, 0.1, 0.3),
+        Hand(0.54, 1.4, 0.12, -3.0, 0.1, -1.6, 0.3, 0.3, 0.35, 0.4, 0.45, 0.1, 0.3),
+        Hand(0.54, 1.4, 0.12, -3.0, 0.1, -1.6, 0.3, 0.3, 0.35, 0.4, 0.45, 0.1, 0.3),
     ),
     "clasped": (
         Hand(0.03, 0.98, 0.5, -1.85, 0.0, 2.9, 0.4, 0.35, 0.4, 0.4, 0.45, 0.0, 0.2),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from kslds import pack
 from kslds.errors import CorruptData, IncompleteDataset, MediaError, UsageError
@@ -163,8 +163,7 @@ def _sheet(clips: Sequence[Shown], *, frames: int) -> Image.Image:
             draw.text((_MARGIN + 12, top + 24), message, fill="#991b1b", font=plain, anchor="ls")
             continue
         for column, pixels in enumerate(pictures):
-            picture = Image.fromarray(pixels)
-            picture.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+            picture = ImageOps.contain(Image.fromarray(pixels), (cell, cell))
             sheet.paste(picture, (_MARGIN + column * (cell + _GAP), top))
     return sheet
 

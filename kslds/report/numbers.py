@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kslds import schema
@@ -102,19 +103,29 @@ def results(dataset: Dataset) -> list[dict[str, Any]]:
     return [{**read_json(path), "folder": path.parent.name} for path in paths]
 
 
-def _side_facts(pairs: pd.DataFrame, sides: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Side → what it holds. `pairs` are clips counted by signer and gloss."""
-    side_of = pairs["signer_id"].map(dict(sides))
-    facts = {}
-    for side in sorted(set(sides.values()), key=side_order):
-        here = pairs[side_of == side]
-        facts[side] = {
-            "signers": int(here["signer_id"].nunique()),
-            "clips": int(here["clips"].sum()),
-            "classes": int(here["gloss_id"].nunique()),
-            "seconds": total_seconds(here),
-        }
-    return facts
+def _split_facts(dataset: Dataset, clips: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
+    """Split → side → what it holds."""
+    signer, signers = pd.factorize(clips["signer_id"])
+    gloss = pd.factorize(clips["gloss_id"])[0]
+    seconds = clips["seconds"].to_numpy(dtype=float)
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in split_names(dataset)[:MAX_SPLITS]:
+        sides = sides_of(dataset, split=name)
+        order = sorted(set(sides.values()), key=side_order)
+        place = {side: i for i, side in enumerate(order)}
+        # One more for signers without a side; clips without a signer (-1) take it, too.
+        of_signer = np.array([*(place.get(sides.get(s, ""), -1) for s in signers), -1])
+        of_clip = of_signer[signer]
+        found[name] = {}
+        for side, i in place.items():
+            here = of_clip == i
+            found[name][side] = {
+                "signers": int(np.count_nonzero(of_signer == i)),
+                "clips": int(np.count_nonzero(here)),
+                "classes": int(np.count_nonzero(np.bincount(gloss[here] + 1)[1:])),
+                "seconds": round(float(seconds[here].sum()), 3),
+            }
+    return found
 
 
 def _shard_facts(dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -201,13 +212,8 @@ def summary(dataset: Dataset) -> dict[str, Any]:
             "seconds": seconds,
             "hours": seconds / 3600,
         }
-    if names := split_names(dataset)[:MAX_SPLITS]:
-        pairs = clips.groupby(["signer_id", "gloss_id"], dropna=False, as_index=False).agg(
-            clips=("clip_id", "size"), seconds=("seconds", "sum")
-        )
-        found["splits"] = {
-            name: _side_facts(pairs, sides_of(dataset, split=name)) for name in names
-        }
+    if splits := _split_facts(dataset, clips):
+        found["splits"] = splits
     if shards := _shard_facts(dataset):
         found["shards"] = shards
     if baselines := results(dataset):
