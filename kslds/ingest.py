@@ -12,15 +12,16 @@ import glob
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
-from kslds.corpora import UNITS, Annotation, Source, adapter
+from kslds.corpora import FOLDER_SUFFIXES, UNITS, Annotation, Source, adapter
 from kslds.corpora.times import Time, parse_time
 from kslds.engine import Progress, run
 from kslds.errors import AnnotationError, MediaError, MissingFile, RecipeError, UsageError
+from kslds.lexicon import slug
 from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
 from kslds.probe import SUFFIXES, Probe, frame_ms, probe
 from kslds.schema import CODES, Dropped, Issue, Recording, Segment, Signer, Timing
@@ -117,10 +118,14 @@ def find_media(patterns: Sequence[str]) -> Media:
     return Media(files=dict(sorted(files.items())), refused=refused)
 
 
-def _annotation_files(patterns: Sequence[str]) -> tuple[Path, ...]:
+def _annotation_files(patterns: Sequence[str], *, adapter: str) -> tuple[Path, ...]:
+    """The files named; of a folder, those that the adapter reads by their ending."""
     found: list[Path] = []
+    suffixes = FOLDER_SUFFIXES.get(adapter)
     for pattern in patterns:
         _, paths = _expand(pattern)
+        if Path(pattern).is_dir() and suffixes:
+            paths = [p for p in paths if p.suffix.lower() in suffixes]
         found += [p for p in paths if not p.name.startswith(".")]
     if not found:
         raise MissingFile(f"no annotation file was found in {', '.join(patterns)}.")
@@ -215,7 +220,10 @@ def _read_recordings(
 
     def read(item: tuple[str, Path]) -> tuple[str, str, int, Probe | Recording | MediaError]:
         name, path = item
-        digest, size = sha256_file(path), path.stat().st_size
+        try:
+            digest, size = sha256_file(path), path.stat().st_size
+        except OSError as error:
+            return name, "", 0, MediaError(f"{name} cannot be read: {error.strerror}.", code="K101")
         known = rows.get(digest)
         if known is not None and known.recording_id in timings:
             return name, digest, size, known
@@ -380,7 +388,7 @@ def _segment(row: Annotation, bounds: _Bounds, recording_id: str) -> Segment:
         "start_ms": bounds.start_ms,
         "end_ms": bounds.end_ms,
         "label": label,
-        "emotion": key_of(emotion, prefix="emotion") if emotion else None,
+        "emotion": slug(emotion) if emotion else None,
         "sentence": sentence,
         "translation": _clean(row.translation),
         "tier": _clean(row.tier),
@@ -399,7 +407,9 @@ class _Segments:
     num_read: int = 0
 
 
-def _read_segments(rows: Iterable[Annotation], *, recordings: _Recordings) -> _Segments:
+def _read_segments(
+    rows: Iterable[Annotation], *, recordings: _Recordings, withdrawn: Set[str]
+) -> _Segments:
     result = _Segments()
     finder = _Finder(recordings)
     for row in rows:
@@ -416,6 +426,8 @@ def _read_segments(rows: Iterable[Annotation], *, recordings: _Recordings) -> _S
             timing = recordings.timings[recording.recording_id]
             bounds = _resolve(row, recording=recording, timing=timing)
             segment = _segment(row, bounds, recording.recording_id)
+            if segment.signer_id in withdrawn:
+                raise _Problem("K324", f"signer {segment.signer_id} has withdrawn consent")
             if segment.segment_id in result.rows:
                 twin = result.rows[segment.segment_id].source
                 raise _Problem("K119", f"the same segment as {twin}")
@@ -517,7 +529,11 @@ def ingest(
         AnnotationError: An annotation file is not what the options say.
     """
     media = find_media(options.media)
-    files = _annotation_files(options.annotations) if options.annotations else ()
+    files = (
+        _annotation_files(options.annotations, adapter=options.adapter)
+        if options.annotations
+        else ()
+    )
     signers = _read_signers(options.signers)
     source = Source(files=files, columns=options.columns, unit=options.unit, tiers=options.tiers)
     annotations = list(adapter(options.adapter)(source)) if files else []
@@ -525,7 +541,8 @@ def ingest(
     found = _read_recordings(
         media, dataset=dataset, licence=licence, workers=workers, progress=progress
     )
-    segments = _read_segments(annotations, recordings=found)
+    withdrawn = {s.signer_id for s in signers.values() if s.consent_withdrawn}
+    segments = _read_segments(annotations, recordings=found, withdrawn=withdrawn)
 
     signers_of: dict[str, set[str]] = defaultdict(set)
     for segment in segments.rows.values():

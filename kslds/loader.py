@@ -23,7 +23,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kslds import schema
-from kslds.errors import CorruptData, IncompleteDataset, MissingExtra, MissingFile, UsageError
+from kslds.errors import (
+    CorruptData,
+    HubError,
+    IncompleteDataset,
+    MissingExtra,
+    MissingFile,
+    UsageError,
+)
 from kslds.pack import Member
 from kslds.video import ENCODINGS, read_frames, read_jpegs
 
@@ -76,6 +83,7 @@ def _hub_revision(path: str) -> str:
     if not path.startswith("hf://"):
         return path
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     body = path.removeprefix("hf://").removeprefix("datasets/").rstrip("/")
     repo, _, revision = body.partition("@")
@@ -83,7 +91,13 @@ def _hub_revision(path: str) -> str:
         raise UsageError(
             f"{path!r}: expected hf://datasets/org/name or hf://datasets/org/name@tag."
         )
-    info = HfApi().dataset_info(repo, revision=revision or None)
+    try:
+        info = HfApi().dataset_info(repo, revision=revision or None)
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise HubError(
+            f"{path} cannot be opened: {type(error).__name__}: {str(error).splitlines()[0]}",
+            hint="Check the name; a gated dataset needs access and a login: hf auth login",
+        ) from error
     return f"hf://datasets/{repo}@{info.sha}"
 
 

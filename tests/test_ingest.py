@@ -247,6 +247,39 @@ def test_missing_folders_files_and_columns_are_named(tmp_path: Path, media: Path
         read(tmp_path, signers=str(tmp_path / "signers.csv"))
 
 
+def test_segments_of_a_signer_who_withdrew_are_dropped(tmp_path: Path, media: Path) -> None:
+    record(media / "a.mp4", num_frames=10, options=X264)
+    (tmp_path / "signers.csv").write_text(
+        "signer_id,consent_scope,consent_withdrawn\ns1,publication,true\ns2,publication,false\n"
+    )
+    dataset = read(
+        tmp_path,
+        "a.mp4,x,0,5,frame,s1\na.mp4,x,5,9,frame,s2\n",
+        signers=str(tmp_path / "signers.csv"),
+    )
+    assert list(dataset.segments.signer_id) == ["s2"]
+    assert drops(dataset)["annotations.csv:2"][0] == "K324"
+
+
+def test_a_folder_of_annotations_is_read_by_the_adapter_s_ending(
+    tmp_path: Path, media: Path
+) -> None:
+    record(media / "a.mp4", num_frames=10, options=X264)
+    (media / "a.csv").write_text("recording,gloss,start,end\na.mp4,x,0,200\n")
+    (media / "a.pfsx").write_text("<preferences/>")
+    dataset = read(tmp_path, annotations=(str(media),))
+    assert list(dataset.segments.label) == ["x"]
+
+
+def test_emotions_become_readable_keys(tmp_path: Path, media: Path) -> None:
+    record(media / "a.mp4", num_frames=10, options=X264)
+    (tmp_path / "e.csv").write_text(
+        "recording,gloss,start,end,emotion\na.mp4,x,0,200,Грусть\n", encoding="utf-8"
+    )
+    dataset = read(tmp_path, annotations=(str(tmp_path / "e.csv"),))
+    assert list(dataset.segments.emotion) == ["grust"]
+
+
 def test_a_custom_adapter_is_called(
     tmp_path: Path, media: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

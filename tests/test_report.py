@@ -166,7 +166,7 @@ def test_an_unreadable_result_is_named(copy: Dataset) -> None:
 def test_the_page_says_what_the_tables_say(copy: Dataset) -> None:
     clips = copy.read("clips", Clip)
     # So that signers differ in what they sign.
-    clips = [c for i, c in enumerate(clips) if i not in (0, 1, 2, 5, 9, 10)]
+    clips = [c for i, c in enumerate(clips) if i not in (0, 2, 5, 9, 10, 11)]
     copy.write("clips", clips)
     page = Page(report(copy))
     books = {row[0]: row[3:] for row in page.tables["The books of every stage"][1:]}

@@ -16,10 +16,22 @@ from kslds.errors import CorruptData, IncompleteDataset, RecipeError
 from kslds.manifest import Dataset
 from kslds.schema import Clip
 
-FIELDS = (
-    "clip_id recording_id source_file gloss_id label emotion signer_id start_ms end_ms first_frame "
-    "last_frame num_frames width height"
-).split()
+FIELDS = [
+    "clip_id",
+    "recording_id",
+    "source_file",
+    "gloss_id",
+    "label",
+    "emotion",
+    "signer_id",
+    "start_ms",
+    "end_ms",
+    "first_frame",
+    "last_frame",
+    "num_frames",
+    "width",
+    "height",
+]
 
 
 def tars(dataset: Dataset) -> list[Path]:

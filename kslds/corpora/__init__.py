@@ -62,6 +62,12 @@ class Source:
     """Tier names or glob patterns to read segments from (ELAN)."""
 
 
+FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "table": (".csv", ".tsv", ".txt"),
+    "elan": (".eaf",),
+}
+"""What an adapter reads where a folder is named instead of files; other adapters get all."""
+
 Adapter = Callable[[Source], Iterator[Annotation]]
 
 ADAPTERS: Mapping[str, str] = {
