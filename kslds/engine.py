@@ -12,8 +12,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
+
+from kslds.errors import KsldsError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -73,5 +76,10 @@ def _pooled(
             result = pending.popleft().result()
             pending.extend(pool.submit(job, item) for item in islice(queue, 1))
             yield result
+    except BrokenProcessPool as error:
+        raise KsldsError(
+            "a worker process ended before it began.",
+            hint='In a script of your own, call kslds under: if __name__ == "__main__":',
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -162,6 +162,21 @@ def show_dataset(dataset: Dataset, output: Format) -> None:
         ],
         title=f"{dataset.root}: every row is out or dropped",
     )  # fmt: skip
+    clips = summary.get("clips", {})
+    print_table(
+        [
+            {
+                "recordings": summary.get("recordings", {}).get("number"),
+                "clips": clips.get("number"),
+                "signs": summary["classes"],
+                "signers": summary["signers"],
+                "emotions": summary["emotions"],
+                "frames": clips.get("frames"),
+                "minutes": None if not clips else round(clips["seconds"] / 60, 2),
+            }
+        ],
+        title="what it holds",
+    )
     print_table(_dropped(dataset), title="dropped")
     print_table(
         [
