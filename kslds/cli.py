@@ -386,6 +386,24 @@ def shard(
 
 @app.command()
 @reported
+def export(
+    root: Dir,
+    out: Annotated[Path, typer.Option(help="Where the files go.", show_default=False)],
+    split: Annotated[
+        str | None,
+        typer.Option(help="The split whose sides become folders.", show_default=False),
+    ] = None,
+) -> None:
+    """Write the clips as plain .mp4 files with a metadata.csv, a folder for each side."""
+    from kslds import shards
+    from kslds.manifest import Dataset
+
+    number = shards.export(Dataset(root), out=out, split=split)
+    say(f"{number} clips written to {out}.")
+
+
+@app.command()
+@reported
 def info(
     root: Dir,
     verify: Annotated[

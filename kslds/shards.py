@@ -8,7 +8,9 @@ is no finished shard folder.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -409,6 +411,43 @@ def _sweep(folder: Path, document: Mapping[str, Any]) -> None:
     for path in folder.iterdir():
         if path.is_file() and path.name not in files:
             path.unlink()
+
+
+def export(dataset: Dataset, *, out: Path, split: str | None = None) -> int:
+    """Write the clips as plain files, one folder a side, which `datasets` calls a VideoFolder.
+
+    Each folder has ``<clip_id>.mp4`` and a ``metadata.csv`` with the fields of the samples.
+
+    Args:
+        dataset: Holds rendered clips and a split.
+        out: Where the folders go.
+        split: The split whose sides become folders; the first by name if not given.
+
+    Returns:
+        Number of clips written.
+
+    Raises:
+        IncompleteDataset: Clips or a split are missing.
+    """
+    _, sides = _sides(dataset, split)
+    clips = [c for c in dataset.read("clips", Clip) if c.signer_id in sides]
+    names = sorted({c.gloss_id for c in clips if c.gloss_id is not None})
+    classes = {gloss_id: i for i, gloss_id in enumerate(names)}
+    located = _locate(dataset, "h264")
+    for side in sorted(set(sides.values())):
+        members = [c for c in clips if sides[c.signer_id or ""] == side]
+        rows = io.StringIO()
+        writer: csv.DictWriter[str] | None = None
+        for sample, data in _samples(members, located=located, classes=classes, encoding="h264"):
+            file_name = f"{sample.clip.clip_id}.mp4"
+            write_file(out / side / file_name, data)
+            row = {"file_name": file_name, **sample.fields}
+            writer = writer or csv.DictWriter(rows, list(row), lineterminator="\n")
+            if not rows.tell():
+                writer.writeheader()
+            writer.writerow(row)
+        write_file(out / side / "metadata.csv", rows.getvalue().encode())
+    return len(clips)
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -357,6 +357,7 @@ def test_every_transformer_trains_from_scratch(squares, tmp_path, model):
     assert result.settings["learning_rate"] == 1e-3
     assert result.facts["parameters"] > 100_000
     assert result.run["device"] == "cpu"
+    assert result.paper is None
     assert torch.equal(before, torch.random.get_rng_state())
     config = json.loads((tmp_path / "model" / "config.json").read_bytes())
     assert config["id2label"] == {str(i): name for i, name in enumerate(sorted(SIGNS))}
@@ -543,6 +544,7 @@ def test_weights_of_another_kind_are_refused(squares, tmp_path, pretrained):
         baselines.run(str(squares), settings=replace(settings, model="vivit"), out=tmp_path)
     with pytest.raises(UsageError, match="take 2 frames; num_frames is 4"):
         baselines.run(str(squares), settings=replace(settings, num_frames=4), out=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_that_lack_parts_are_refused(squares, tmp_path, pretrained):

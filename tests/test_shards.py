@@ -34,6 +34,13 @@ FIELDS = [
 ]
 
 
+def careless(test):
+    """For tests of readers that leave the closing of their files to the garbage collector."""
+    for warning in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
+        test = pytest.mark.filterwarnings(f"ignore::{warning}")(test)
+    return test
+
+
 def tars(dataset: Dataset) -> list[Path]:
     return sorted((dataset.root / "shards" / "h264").glob("*.tar"))
 
@@ -62,9 +69,7 @@ def test_every_sample_has_the_same_fields(small: Dataset) -> None:
     assert set(FIELDS) <= set(fields.pop())
 
 
-# webdataset leaves the closing of its files to the garbage collector.
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@careless
 def test_plain_webdataset_reads_the_tars(small: Dataset) -> None:
     wds = pytest.importorskip("webdataset")
     urls = [str(t) for t in tars(small)]
@@ -100,6 +105,22 @@ def test_hugging_face_datasets_reads_tars_and_parquet(
                 count += 1
         assert count == len(small.clips)
         assert emotions == {None, "sad"}
+
+
+@careless
+def test_exported_files_are_a_video_folder(small: Dataset, tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    assert shards.export(small, out=tmp_path / "plain") == 24
+    loaded = datasets.load_dataset(
+        "videofolder", data_dir=str(tmp_path / "plain"), cache_dir=str(tmp_path / "cache")
+    )
+    rows = [
+        row
+        for side in ("train", "test")
+        for row in loaded[side].cast_column("video", datasets.Video(decode=False))
+    ]
+    assert {row["clip_id"] for row in rows} == set(small.clips.clip_id)
+    assert {row["gloss_id"] for row in rows} == {"ake", "apke"}
 
 
 def test_parquet_shows_video_and_class_names(small: Dataset) -> None:

@@ -154,7 +154,7 @@ class Job:
     train: tuple[Example, ...]
     test: tuple[Example, ...]
     out: Path
-    """An existing folder for checkpoints and what else the model leaves."""
+    """Folder for checkpoints and what else the model leaves; it need not exist yet."""
     progress: Progress | None = None
 
     def stream(self, split: str, **options: Any) -> Any:
@@ -217,7 +217,6 @@ def run(
     if finished is not None:
         return finished
     job, skipped = _prepare(dataset_path, settings, folder, progress)
-    folder.mkdir(parents=True, exist_ok=True)
     outcome = function(job)
     wanted = {example.key for example in job.test}
     if outcome.predicted.keys() != wanted:
@@ -235,7 +234,7 @@ def run(
         n_train=len(job.train),
         n_test=len(job.test),
         skipped=skipped,
-        paper=default.figures.get(settings.task),
+        paper=None if settings.tiny else default.figures.get(settings.task),
         dataset_sha256=job.dataset_sha256,
         settings=_recorded(settings),
         facts=outcome.facts,

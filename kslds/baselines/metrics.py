@@ -79,6 +79,7 @@ class Result:
     unseen_classes: Mapping[str, int]
     """Classes of the test split that never occur in training, and their test clips."""
     paper: Figure | None
+    """None also for a tiny model, which the paper does not have."""
     dataset_sha256: str
     settings: Mapping[str, Any]
     """With every default filled in."""
