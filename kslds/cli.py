@@ -580,7 +580,12 @@ def baseline_run(
         str | None,
         typer.Option(help="cpu or cuda; what is there if not given.", show_default=False),
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Loader processes; some with a GPU, none without.", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the results go.", show_default=False)
     ] = None,

@@ -172,7 +172,7 @@ class SplitRow:
 class Dropped:
     """A row that a stage did not pass on, and why."""
 
-    stage: Annotated[str, "`ingest`, `trim`, `resize` or `split`"]
+    stage: Annotated[str, "`ingest-recordings`, `ingest-segments`, `trim`, `resize` or `split`"]
     table: Annotated[str, "the table the row would have gone to"]
     key: Annotated[str, "the row's key, or the place it was read from"]
     code: Annotated[str, "stable code, see the list of codes"]
