@@ -268,7 +268,7 @@ def run_ingest(
     """
     options = recipe.ingest
     if recipe.demo is not None:
-        raw = dataset.root / "raw"
+        raw = dataset.root.absolute() / "raw"
         signs = _lexicon(recipe)
         if signs is None:
             raise RecipeError("[demo] draws its labels from a lexicon; name one in [lexicon] file.")

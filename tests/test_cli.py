@@ -58,6 +58,21 @@ def test_each_stage_as_a_command_gives_what_build_gives(tmp_path: Path, small: D
                 assert (out / folder / file.name).read_bytes() == file.read_bytes(), file.name
 
 
+def test_a_demo_is_built_where_the_user_stands(tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'name = "tiny"\nlicence = "CC0-1.0"\n[demo]\nsigners = 2\nsigns = 1\nemotions = 1\n'
+        '[lexicon]\nfile = "nspcrsie"\n[split]\nfractions = { train = 0.5, test = 0.5 }\n'
+    )
+    for _ in range(2):  # the second time it goes by the kslds.toml of the first
+        done = kslds("build", "tiny.toml", "--format", "json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["clips"]["number"] == 2
+    assert (tmp_path / "datasets" / "tiny" / "reports" / "index.html").is_file()
+    done = kslds("resize", "datasets/tiny", "--size", "112", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_info_prints_json_for_scripts(small: Dataset) -> None:
     done = kslds("info", small.root, "--format", "json", "--verify")
     assert done.returncode == 0, done.stderr

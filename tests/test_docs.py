@@ -216,20 +216,24 @@ def run(command: list[str], *, cwd: Path) -> str:
 def test_the_readme_builds_the_same_on_the_command_line_and_in_python(tmp_path: Path) -> None:
     bash = of_kind(README, "bash")[2]
     build, load = of_kind(README, "python")
-    made = {}
-    for name, command in (("shell", ["bash", "-c", bash]), ("python", [sys.executable, "-c", build])):
+    shape = re.search(r"# uint8 (\(.*\))", load)
+    assert shape is not None
+    check = f'    assert sample["video"].shape == {shape[1]}\n    assert sample["gloss_id"]\nsample'
+    shards = {}
+    for name, command in (
+        ("shell", ["bash", "-c", bash]),
+        ("python", [sys.executable, "-c", build + load + check]),
+    ):
         root = tmp_path / name
         write_small(root)
+        lines = (root / "annotations.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+        (root / "annotations.csv").write_text("".join([lines[0], *lines[1::3]]), encoding="utf-8")
         (root / "my-signs.toml").write_text(of_kind(README, "toml")[0], encoding="utf-8")
         run(command, cwd=root)
-        made[name] = Dataset(root / "datasets" / "my-signs")
-    for path in sorted((made["shell"].root / "shards" / "h264").iterdir()):
-        twin = made["python"].root / "shards" / "h264" / path.name
-        assert path.read_bytes() == twin.read_bytes(), path.name
-    shapes = re.search(r"# uint8 (\(.*\))", load)
-    assert shapes is not None
-    check = f'    assert sample["video"].shape == {shapes[1]}\n    assert sample["gloss_id"]\n'
-    run([sys.executable, "-c", load + check + "print(sample)"], cwd=tmp_path / "python")
+        shards[name] = root / "datasets" / "my-signs" / "shards" / "h264"
+    for path in sorted(shards["shell"].iterdir()):
+        assert path.read_bytes() == (shards["python"] / path.name).read_bytes(), path.name
+    assert len(list(shards["shell"].iterdir())) == 5
 
 
 # --------------------------------------------------------------------------- tutorial
@@ -259,7 +263,7 @@ def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path: Path) -> None:
                 if line != "…":
                     assert likeness(line) in found, f"{line}\nis not in\n{printed}"
                     shown += 1
-    assert ran >= 15
+    assert ran >= 13
     assert shown >= 30
     assert (tmp_path / "datasets" / "lab" / "reports" / "index.html").is_file()
 
@@ -317,11 +321,7 @@ def test_every_key_of_a_recipe_is_documented_with_its_default(heading: str) -> N
 
 
 def test_every_section_of_a_recipe_has_its_place() -> None:
-    nested = {
-        f.name
-        for f in dataclasses.fields(recipes.Recipe)
-        if f"## [{f.name}]" in SECTIONS
-    }
+    nested = {f.name for f in dataclasses.fields(recipes.Recipe) if f"## [{f.name}]" in SECTIONS}
     assert set(re.findall(r"^## \[(\w+)\]", text_of("recipes.md"), re.MULTILINE)) == nested
 
 
