@@ -23,7 +23,7 @@ from typing import Any, cast
 import numpy as np
 
 from kslds import pack, video
-from kslds.engine import Progress, run
+from kslds.engine import Progress, run, stopping
 from kslds.errors import IncompleteDataset, MissingFile, RecipeError
 from kslds.manifest import Dataset, canonical_json, sha256_file
 from kslds.probe import frame_ms, sound_pts
@@ -325,6 +325,8 @@ def _cut(
                 active.remove(sink)
 
         for pts, frame in decoded.frames:
+            if stopping():
+                raise _Stopped
             index = index_of.get(pts)
             if index is None:
                 continue
@@ -358,6 +360,10 @@ def _facts(clip: video.EncodedClip, size: tuple[int, int]) -> bytes:
     if clip.frame_sizes:
         facts["frame_sizes"] = list(clip.frame_sizes)
     return canonical_json(facts)
+
+
+class _Stopped(Exception):
+    """The run is being given up; the pack is not finished."""
 
 
 class _Damaged(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -28,6 +29,18 @@ Progress = Callable[[str, int, int], None]
 def num_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_worker = threading.local()
+
+
+def stopping() -> bool:
+    """Is the run that this job belongs to being given up? Long jobs ask, and end early."""
+    return getattr(_worker, "stop", None) is not None and _worker.stop.is_set()
+
+
+def _begin(stop: threading.Event) -> None:
+    _worker.stop = stop
 
 
 def run(
@@ -63,10 +76,11 @@ def _pooled(
     job: Callable[[T], R], items: Iterable[T], workers: int, processes: bool
 ) -> Iterator[R]:
     # Only a few jobs are queued ahead, so that results waiting for their turn stay few.
+    stop = threading.Event()
     pool: Executor = (
         ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("forkserver"))
         if processes
-        else ThreadPoolExecutor(workers)
+        else ThreadPoolExecutor(workers, initializer=_begin, initargs=(stop,))
     )
     queue = iter(items)
     pending: deque[Future[R]] = deque()
@@ -82,4 +96,5 @@ def _pooled(
             hint='In a script of your own, call kslds under: if __name__ == "__main__":',
         ) from error
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)

@@ -307,7 +307,9 @@ def sound_pts(path: Path, *, stream_index: int, time_base: Fraction) -> list[int
     """
     command = [sys.executable, "-m", "kslds.probe", str(path.absolute()), str(stream_index)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=3600, check=False)
+        done = subprocess.run(
+            command, capture_output=True, timeout=3600, check=False, start_new_session=True
+        )
         if done.returncode == 0:
             return [int(pts) for pts in json.loads(done.stdout)]
         why = f"the decoder ended with status {done.returncode}"

@@ -15,6 +15,7 @@ import io
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -227,7 +228,12 @@ def decoding(
     command = [ffmpeg_exe(), "-nostdin", *output.get_args()]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            # Ctrl-C is for us: a decoder that it ends would look like a damaged file.
+            start_new_session=True,
         )
         with suppress(ProcessLookupError):
             _child_limits(process.pid)
@@ -241,8 +247,12 @@ def decoding(
         result.frames = frames()
         try:
             yield result
-            if result.at_end:
-                process.wait(STALL_SECONDS)
+            killed = result.at_end and process.wait(STALL_SECONDS) == -signal.SIGKILL
+            if killed and not watched.stalled:
+                raise EncodeError(
+                    f"the decoder of {path.name} was killed from outside.",
+                    hint="Is there enough memory? Run the same command again.",
+                )
         finally:
             process.kill()
             process.wait()
@@ -365,6 +375,7 @@ class ClipEncoder:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
+            start_new_session=True,
         )
         try:
             self._mux = av.open(cast(Any, self._process.stdin), "w", format="nut")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import importlib.util
@@ -82,7 +83,23 @@ def generate() -> types.ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    _read_help_here(module)
     return module
+
+
+def _read_help_here(module: types.ModuleType) -> None:
+    """Let it get the same texts from this process: starting twenty others takes long."""
+    app = typer.main.get_command(cli.app)
+
+    def help_of(*words: str) -> str:
+        printed = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.setenv("COLUMNS", "100")
+            app.main([*words, "--help"], prog_name="python -m kslds.cli", standalone_mode=False)
+        return "\n".join(line.rstrip() for line in printed.getvalue().splitlines()).strip()
+
+    assert module.help_of("info") == help_of("info")
+    module.help_of = help_of  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["cli.md", "codes.md", "format.md"])
@@ -182,6 +199,14 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert citation["license"] == project["license"]
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     assert f"\n## {project['version']}\n" in text_of("changelog.md")
+
+
+def test_the_house_that_is_drawn_is_the_one_that_is_kept() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (house,) = (c for c in tool["importlinter"]["contracts"] if c["type"] == "layers")
+    kept = [layer.replace("kslds.", "").split(" | ") for layer in house["layers"]]
+    (drawn,) = of_kind("contributing.md", "")
+    assert [re.split(r" {3,}", line)[0].split() for line in drawn.splitlines()] == kept
 
 
 # --------------------------------------------------------------------------- README

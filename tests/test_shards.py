@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import tarfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -34,11 +37,13 @@ FIELDS = [
 ]
 
 
-def careless(test):
+@pytest.fixture
+def careless() -> Iterator[None]:
     """For tests of readers that leave the closing of their files to the garbage collector."""
-    for warning in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
-        test = pytest.mark.filterwarnings(f"ignore::{warning}")(test)
-    return test
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
 
 
 def tars(dataset: Dataset) -> list[Path]:
@@ -69,7 +74,7 @@ def test_every_sample_has_the_same_fields(small: Dataset) -> None:
     assert set(FIELDS) <= set(fields.pop())
 
 
-@careless
+@pytest.mark.usefixtures("careless")
 def test_plain_webdataset_reads_the_tars(small: Dataset) -> None:
     wds = pytest.importorskip("webdataset")
     urls = [str(t) for t in tars(small)]
@@ -78,6 +83,7 @@ def test_plain_webdataset_reads_the_tars(small: Dataset) -> None:
     assert all(s["mp4"][4:8] == b"ftyp" for s in samples)
 
 
+@pytest.mark.usefixtures("careless")
 @pytest.mark.parametrize("streaming", [True, False])
 def test_hugging_face_datasets_reads_tars_and_parquet(
     small: Dataset, tmp_path: Path, streaming: bool
@@ -107,7 +113,7 @@ def test_hugging_face_datasets_reads_tars_and_parquet(
         assert emotions == {None, "sad"}
 
 
-@careless
+@pytest.mark.usefixtures("careless")
 def test_exported_files_are_a_video_folder(small: Dataset, tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     assert shards.export(small, out=tmp_path / "plain") == 24
