@@ -404,6 +404,8 @@ class _Segments:
     rows: dict[str, Segment] = field(default_factory=dict)
     dropped: list[Dropped] = field(default_factory=list)
     issues: list[Issue] = field(default_factory=list)
+    sessions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """recording_id → sessions that its rows name."""
     num_read: int = 0
 
 
@@ -443,6 +445,9 @@ def _read_segments(
             )
             continue
         result.rows[segment.segment_id] = segment
+        session = _clean(row.session)
+        if session:
+            result.sessions[segment.recording_id].add(key_of(session, prefix="session"))
         result.issues += [
             _issue(code, table="segments", key=row.source, message=f"{row.source}: {message}")
             for code, message in bounds.notes
@@ -550,8 +555,12 @@ def ingest(
             signers_of[segment.recording_id].add(segment.signer_id)
     for row in found.rows.values():
         named = signers_of.get(row.recording_id, set())
-        only = next(iter(named)) if len(named) == 1 else None
-        found.rows[row.recording_id] = dataclasses.replace(row, signer_id=only)
+        sessions = segments.sessions.get(row.recording_id, set())
+        found.rows[row.recording_id] = dataclasses.replace(
+            row,
+            signer_id=next(iter(named)) if len(named) == 1 else None,
+            session_id=next(iter(sessions)) if len(sessions) == 1 else None,
+        )
     for signer_id in sorted(set().union(*signers_of.values())):
         signers.setdefault(signer_id, Signer(signer_id=signer_id))
 
@@ -564,6 +573,7 @@ def ingest(
     dataset.write("segments", segments.rows.values())
     dataset.write("signers", signers.values())
     dataset.write("issues", [*kept, *issues])
+    dataset.open_books()
     write_bytes(dataset.root / "reports" / "capture.json", readable_json(found.capture))
     dataset.close_books(
         "ingest-recordings",

@@ -232,6 +232,15 @@ class Dataset:
         document = {**self.provenance, "format_version": schema.FORMAT_VERSION, **values}
         write_bytes(self.root / "provenance.json", readable_json(document))
 
+    def open_books(self) -> None:
+        """Begin a new ledger: what later stages made of the tables before says nothing any more.
+
+        Rendered clips and shards stay where they are, and are found again by content.
+        """
+        self.path("clips").unlink(missing_ok=True)
+        self.write("dropped", [])
+        self.update_provenance(stages={})
+
     def close_books(
         self,
         stage: str,

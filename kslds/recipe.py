@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import json
 import os
+import shutil
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -345,8 +347,14 @@ def run_resize(
 def run_shard(
     dataset: Dataset, recipe: Recipe, *, split: str | None = None, progress: Progress | None = None
 ) -> None:
-    """Copy the clips into shards."""
+    """Copy the clips into shards; results of baselines on other clips are deleted."""
     shards.shard(dataset, options=recipe.shards, split=split, name=recipe.name, progress=progress)
+    for result in (dataset.root / "reports" / "baselines").glob("*/result.json"):
+        if (
+            json.loads(result.read_bytes()).get("dataset_sha256")
+            != dataset.provenance["dataset_sha256"]
+        ):
+            shutil.rmtree(result.parent)
 
 
 def stop_on_errors(found: validate.Report) -> None:
@@ -367,7 +375,7 @@ def stop_on_errors(found: validate.Report) -> None:
 def build(
     recipe: Recipe,
     *,
-    out: Path,
+    out: str | os.PathLike[str],
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Dataset:

@@ -465,7 +465,7 @@ _code(
     "error",
     "consent withdrawn",
     "The signer has withdrawn consent, and clips remain.",
-    "Remove the signer's recordings and build again.",
+    "Build again: segments of signers who withdrew are dropped.",
 )
 _code(
     "K331",
