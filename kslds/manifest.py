@@ -279,6 +279,8 @@ class Dataset:
     def lock(self) -> Iterator[None]:
         """Keep a second process from writing to the dataset at the same time.
 
+        What a killed process left half-written is deleted.
+
         Raises:
             UsageError: Another process holds it.
         """
@@ -290,6 +292,8 @@ class Dataset:
                     f"another kslds command is writing to {self.root}.",
                     hint="Wait for it, or choose another folder with --out.",
                 ) from error
+            for leftover in self.root.rglob(".*.tmp"):
+                leftover.unlink()
             yield
 
 

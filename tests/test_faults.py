@@ -148,3 +148,12 @@ def test_a_full_disk_is_said_and_nothing_half_written_counts(
         assert built == expected
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_what_a_killed_process_left_half_written_is_deleted(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path, create=True)
+    leftover = tmp_path / "clips" / "h264" / ".rec_0.tar.123.tmp"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"half")
+    with dataset.lock():
+        assert not leftover.exists()
