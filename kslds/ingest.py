@@ -10,6 +10,7 @@ import csv
 import dataclasses
 import glob
 import hashlib
+import json
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -20,7 +21,15 @@ from pathlib import Path, PurePosixPath
 from kslds.corpora import FOLDER_SUFFIXES, UNITS, Annotation, Source, adapter
 from kslds.corpora.times import Time, parse_time
 from kslds.engine import Progress, run
-from kslds.errors import AnnotationError, MediaError, MissingFile, RecipeError, UsageError
+from kslds.errors import (
+    AnnotationError,
+    CorruptData,
+    IncompleteDataset,
+    MediaError,
+    MissingFile,
+    RecipeError,
+    UsageError,
+)
 from kslds.lexicon import slug
 from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
 from kslds.probe import SUFFIXES, Probe, frame_ms, probe
@@ -199,12 +208,21 @@ def _recording(name: str, digest: str, size: int, found: Probe) -> tuple[Recordi
     return row, Timing(recording_id=recording_id, pts=found.pts, keyframes=found.keyframes)
 
 
-def _known(dataset: Dataset) -> tuple[dict[str, Recording], dict[str, Timing]]:
-    """Recordings of an earlier run, by content hash, and their timings."""
-    if not (dataset.has("recordings") and dataset.has("timings")):
-        return {}, {}
-    rows = {r.content_sha256: r for r in dataset.read("recordings", Recording)}
-    return rows, {t.recording_id: t for t in dataset.read("timings", Timing)}
+def _known(
+    dataset: Dataset,
+) -> tuple[dict[str, Recording], dict[str, Timing], dict[str, Mapping[str, str]]]:
+    """What an earlier run read: recordings by content hash, timings, and capture facts.
+
+    Where any of it is missing or damaged, nothing is known and everything is read again.
+    """
+    try:
+        rows = {r.content_sha256: r for r in dataset.read("recordings", Recording)}
+        timings = {t.recording_id: t for t in dataset.read("timings", Timing)}
+        facts = json.loads((dataset.root / "reports" / "capture.json").read_bytes())
+        capture: dict[str, Mapping[str, str]] = {k: dict(v) for k, v in facts.items()}
+    except (IncompleteDataset, CorruptData, OSError, ValueError, AttributeError, TypeError):
+        return {}, {}, {}
+    return rows, timings, capture
 
 
 def _read_recordings(
@@ -215,8 +233,7 @@ def _read_recordings(
     workers: int | None,
     progress: Progress | None,
 ) -> _Recordings:
-    rows, timings = _known(dataset)
-    seen = _capture_of_last_run(dataset)
+    rows, timings, seen = _known(dataset)
 
     def read(item: tuple[str, Path]) -> tuple[str, str, int, Probe | Recording | MediaError]:
         name, path = item
@@ -265,13 +282,6 @@ def _read_recordings(
         if capture:
             result.capture[row.recording_id] = capture
     return result
-
-
-def _capture_of_last_run(dataset: Dataset) -> dict[str, Mapping[str, str]]:
-    import json
-
-    path = dataset.root / "reports" / "capture.json"
-    return json.loads(path.read_bytes()) if path.is_file() else {}
 
 
 # --------------------------------------------------------------------------- segments
@@ -566,13 +576,11 @@ def ingest(
 
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
-    kept = [i for i in dataset.read("issues", Issue) if not i.code.startswith("K1")] if dataset.has(
-        "issues") else []  # fmt: skip
     dataset.write("recordings", found.rows.values())
     dataset.write("timings", found.timings.values())
     dataset.write("segments", segments.rows.values())
     dataset.write("signers", signers.values())
-    dataset.write("issues", [*kept, *issues])
+    dataset.write("issues", issues)
     dataset.open_books()
     write_bytes(dataset.root / "reports" / "capture.json", readable_json(found.capture))
     dataset.close_books(

@@ -412,6 +412,8 @@ def _read_index(storage: _Storage, *, encoding: str | None) -> dict[str, Any]:
             continue
         except ValueError as error:
             raise CorruptData(f"shards/{name}/index.json is not JSON: {error}.") from error
+        if not isinstance(index, dict) or not {"splits", "classes"} <= set(index):
+            raise CorruptData(f"shards/{name}/index.json is not an index of shards.")
         if index.get("format_version", 0) > schema.FORMAT_VERSION:
             raise IncompleteDataset(
                 f"{storage.path} has a newer format than this kslds reads.", hint="Upgrade kslds."

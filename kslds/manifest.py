@@ -80,10 +80,25 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def write_parquet(path: Path, table: pa.Table, **options: Any) -> None:
-    """Write one Parquet file atomically."""
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write one Parquet file atomically, with a checksum on each page."""
     with write_atomic(path) as file:
-        pq.write_table(table, file, compression="zstd", **options)
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Read one Parquet file and check its pages.
+
+    Raises:
+        CorruptData: The file is not readable, or its bytes changed.
+    """
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
+        why = str(error).splitlines()[0]
+        raise CorruptData(
+            f"{path} is not readable Parquet: {why}", hint="Run: kslds build … again."
+        ) from error
 
 
 class Dataset:
@@ -105,6 +120,10 @@ class Dataset:
         self.root = Path(root)
         if create:
             (self.root / "tables").mkdir(parents=True, exist_ok=True)
+            try:
+                self.provenance.get("format_version")
+            except CorruptData:
+                (self.root / "provenance.json").unlink()  # a build writes it anew
         elif not (self.root / "tables").is_dir():
             raise MissingFile(
                 f"{self.root} is not a kslds dataset: it has no folder 'tables'.",
@@ -144,10 +163,7 @@ class Dataset:
                 f"{self.root} has no table {table!r} yet.",
                 hint=f"Run the stage that writes it: kslds {_WRITERS.get(table, 'build')}.",
             )
-        try:
-            return pq.read_table(path)
-        except pa.ArrowInvalid as error:
-            raise CorruptData(f"{path} is not readable Parquet: {error}.") from error
+        return read_parquet(path)
 
     def read(self, table: str, record: type[R]) -> list[R]:
         """A table as records of the given type."""
@@ -162,8 +178,11 @@ class Dataset:
         ]
         arrow = arrow.sort_by(order) if arrow.num_rows else arrow
         path = self.path(table)
-        if path.is_file() and self.arrow(table).equals(arrow):
-            return
+        try:
+            if path.is_file() and self.arrow(table).equals(arrow):
+                return
+        except CorruptData:
+            path.unlink()  # damaged; it is being written anew
         write_parquet(path, arrow)
 
     def frame(self, table: str) -> pd.DataFrame:

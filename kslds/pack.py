@@ -16,12 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from kslds import schema
 from kslds.errors import CorruptData
-from kslds.manifest import write_atomic, write_parquet
+from kslds.manifest import read_parquet, write_atomic, write_parquet
 
 BLOCK = 512
 
@@ -97,12 +94,12 @@ def read_index(path: Path) -> tuple[list[Member], str, int]:
     """
     index = index_path(path)
     try:
-        table = pq.read_table(index)
+        table = read_parquet(index)
         members = schema.from_table(Member, table)
         metadata = table.schema.metadata or {}
         digest, size = metadata[b"tar_sha256"].decode(), int(metadata[b"tar_size"])
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        raise CorruptData(f"{index} is missing or not an index: {error}.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptData(f"{index} is not an index: {error}.") from error
     if path.stat().st_size != size:
         raise CorruptData(
             f"{path} has {path.stat().st_size} bytes; its index says {size}.",

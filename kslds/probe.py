@@ -270,6 +270,12 @@ def probe(path: Path) -> Probe:
         shown = sound_pts(path, stream_index=facts["stream_index"], time_base=facts["time_base"])
         if shown and not entries:
             origin = shown[0]
+    if not shown and packets.unstamped:
+        raise MediaError(
+            f"{path.name} is a raw stream without timestamps.",
+            code="K101",
+            hint=f"Put it into a container: ffmpeg -framerate 30 -i {path.name} -c copy out.mp4",
+        )
     if not shown:
         raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
     keys = {pts for pts, _, key in entries if key}

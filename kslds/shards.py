@@ -399,7 +399,9 @@ def _finished(folder: Path, *, made_from: str) -> dict[str, Any] | None:
             return None
         entries = [e for side in document["splits"].values() for e in side["shards"]]
         whole = all((folder / e["file"]).stat().st_size == e["size"] for e in entries)
-    except (OSError, ValueError, KeyError):
+        for entry in entries:
+            _check_index(folder, entry)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, CorruptData):
         return None
     return document if whole else None
 
@@ -463,12 +465,25 @@ def verify(folder: Path) -> dict[str, Any]:
             f"{folder} has no index.json: its shards were not finished.",
             hint="Run: kslds shard DIR",
         )
-    document: dict[str, Any] = json.loads(index.read_bytes())
-    for side in document["splits"].values():
-        for entry in side["shards"]:
-            path = folder / entry["file"]
-            if not path.is_file() or path.stat().st_size != entry["size"]:
-                raise CorruptData(f"{path} is missing or has another size than index.json says.")
-            if sha256_file(path) != entry["sha256"]:
-                raise CorruptData(f"{path} does not have the hash that index.json states.")
+    try:
+        document: dict[str, Any] = json.loads(index.read_bytes())
+        entries = [entry for side in document["splits"].values() for entry in side["shards"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptData(f"{index} is damaged: {error}.", hint="Run: kslds shard DIR") from error
+    for entry in entries:
+        path = folder / entry["file"]
+        if not path.is_file() or path.stat().st_size != entry["size"]:
+            raise CorruptData(f"{path} is missing or has another size than index.json says.")
+        if sha256_file(path) != entry["sha256"]:
+            raise CorruptData(f"{path} does not have the hash that index.json states.")
+        _check_index(folder, entry)
     return document
+
+
+def _check_index(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Has the index beside a tar the hash that ``index.json`` states?"""
+    index = pack.index_path(folder / entry["file"])
+    if "index_sha256" in entry and (
+        not index.is_file() or sha256_file(index) != entry["index_sha256"]
+    ):
+        raise CorruptData(f"{index} does not have the hash that index.json states.")
