@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -611,7 +612,10 @@ def baseline_run(
 
 def main() -> None:
     """The entry point of the `kslds` command."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt as stop:  # before or after the command itself
+        sys.exit(screen.explain(stop))
 
 
 if __name__ == "__main__":
