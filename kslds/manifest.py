@@ -118,6 +118,10 @@ class Dataset:
 
     def __init__(self, root: str | os.PathLike[str], *, create: bool = False) -> None:
         self.root = Path(root)
+        if create and self.root.exists() and not self.root.is_dir():
+            raise UsageError(
+                f"{self.root} is a file, not a folder.", hint="Name another folder with --out."
+            )
         if create:
             (self.root / "tables").mkdir(parents=True, exist_ok=True)
             try:

@@ -179,6 +179,10 @@ def test_wrong_usage_exits_2_and_wrong_paths_do_not_trace(tmp_path: Path) -> Non
     assert "is not a kslds dataset" in done.stderr
     assert "Traceback" not in done.stderr
     assert "Traceback" in kslds("--debug", "info", tmp_path / "nosuch").stderr
+    (tmp_path / "taken").write_text("")
+    done = kslds("build", "demo", "--out", tmp_path / "taken")
+    assert done.returncode == 2
+    assert "is a file, not a folder" in done.stderr
     done = kslds("build", "nosuch.toml")
     assert "Bundled recipes: demo" in done.stderr
 
