@@ -489,7 +489,13 @@ def _read_signers(path: str | None) -> dict[str, Signer]:
             for row in reader:
                 cells = {k: (v or "").strip() or None for k, v in row.items() if k}
                 where = f"{file.name}:{reader.line_num}"
-                signers.update([_signer(cells, where=where)])
+                key, signer = _signer(cells, where=where)
+                if key in signers:
+                    raise AnnotationError(
+                        f"{where}: signer {key!r} is listed twice.",
+                        hint="Keep one row, the one with the signer's last word on consent.",
+                    )
+                signers[key] = signer
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{file.name} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8."

@@ -227,6 +227,12 @@ def probe(path: Path) -> Probe:
             packets = _read_packets(container, stream)
             start_time = stream.start_time
             context = stream.codec_context
+            if context is None:
+                raise MediaError(
+                    f"{path.name}: the video's codec is unknown or encrypted.",
+                    code="K101",
+                    hint="Export it again as H.264.",
+                )
             tags = {**container.metadata, **stream.metadata}
             entries = packets.entries
             facts: dict[str, Any] = {

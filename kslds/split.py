@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from kslds import schema
 from kslds.errors import (
     AnnotationError,
     IncompleteDataset,
@@ -132,6 +134,11 @@ def by_list(signers: Sequence[str], *, options: SplitOptions) -> Sides:
             )
         for row in reader:
             signer, side = (row["signer_id"] or "").strip(), (row["split"] or "").strip()
+            if not re.fullmatch(schema.KEY_PATTERN, side):
+                raise AnnotationError(
+                    f"{path.name}:{reader.line_num}: {side[:40]!r} cannot be the name of a side.",
+                    hint="Use lower-case letters, digits, '_' and '-'.",
+                )
             if sides.get(signer, side) != side:
                 raise SplitLeak(
                     f"{path.name}:{reader.line_num}: signer {signer!r} is on two sides, "

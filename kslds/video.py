@@ -218,6 +218,8 @@ def decoding(
         "pipe:1",
         map=f"0:{stream_index}",
         vf=geometry.filters,
+        map_metadata=-1,
+        map_chapters=-1,
         fps_mode="passthrough",
         enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
         vcodec="rawvideo",
@@ -270,7 +272,7 @@ def _nut_frames(
     stream: Any, *, origin_pts: int, time_base: Fraction
 ) -> Iterator[tuple[int, bytes]]:
     try:
-        container = av.open(stream, format="nut", buffer_size=1 << 20)
+        container = av.open(stream, format="nut", buffer_size=1 << 20, metadata_errors="replace")
     except av.FFmpegError:
         return  # The child wrote nothing; its own complaint is in its log.
     with container:

@@ -306,3 +306,12 @@ def test_a_transport_stream_with_sound_starts_where_players_start(
     (row,) = dataset.read("recordings", Recording)
     assert 1490 <= row.end_ms <= 1510
     assert os.path.getsize(media / "late.mkv") == row.size_bytes  # noqa: PTH202
+
+
+def test_a_signer_listed_twice_cannot_undo_a_withdrawal(tmp_path: Path, media: Path) -> None:
+    record(media / "a.mp4", num_frames=10, options=X264)
+    (tmp_path / "signers.csv").write_text(
+        "signer_id,consent_scope,consent_withdrawn\nS 1,publication,true\ns_1,publication,false\n"
+    )
+    with pytest.raises(AnnotationError, match=r"signers\.csv:3: signer 's_1' is listed twice"):
+        read(tmp_path, "a.mp4,x,0,5,frame,s_1\n", signers=str(tmp_path / "signers.csv"))

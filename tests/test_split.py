@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kslds import split
-from kslds.errors import IncompleteDataset, RecipeError, SplitLeak, UsageError
+from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, SplitLeak, UsageError
 from kslds.manifest import Dataset
 from kslds.schema import Clip
 
@@ -156,3 +156,13 @@ def test_clips_without_a_signer_and_too_few_signers_are_refused(tmp_path: Path) 
 def test_bad_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         split.SplitOptions(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("side", ["../../up", "/abs", "a/b", ""])
+def test_a_side_that_would_leave_the_dataset_is_refused(tmp_path: Path, side: str) -> None:
+    made = dataset(tmp_path, [clip(i, f"s{i}") for i in range(2)])
+    listed = tmp_path / "list.csv"
+    listed.write_text(f"signer_id,split\ns0,train\ns1,{side}\n")
+    with pytest.raises(AnnotationError, match=r"list\.csv:3"):
+        split.split(made, options=split.SplitOptions(by="list", file=str(listed)))
+    assert made.splits == {}
