@@ -11,9 +11,9 @@ import dataclasses
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -24,12 +24,12 @@ import numpy as np
 
 from kslds import pack, video
 from kslds.engine import Progress, run, stopping
-from kslds.errors import IncompleteDataset, MissingFile, RecipeError
+from kslds.errors import EncodeError, IncompleteDataset, MissingFile, RecipeError
 from kslds.manifest import Dataset, canonical_json, sha256_file
 from kslds.probe import frame_ms, sound_pts
-from kslds.schema import Clip, Dropped, Recording, Segment, Timing
+from kslds.schema import CODES, Clip, Dropped, Recording, Segment, Timing
 
-_RENDER_VERSION = 1
+_RENDER_VERSION = 2
 """Raised whenever the same plan renders to other bytes."""
 
 _MAX_OPEN = 16
@@ -70,7 +70,9 @@ class ClipOptions:
     @property
     def rate(self) -> Fraction | None:
         """Frames per second to resample to; None keeps every source frame."""
-        return None if isinstance(self.fps, str) else Fraction(str(self.fps))
+        if isinstance(self.fps, str):
+            return None
+        return Fraction(str(self.fps)).limit_denominator(10_000)
 
 
 # --------------------------------------------------------------------------- trim
@@ -158,6 +160,7 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
         )  # fmt: skip
 
     pts_ms: dict[str, Any] = {}
+    too_long: set[str] = set()
     for segment in segments:
         if segment.label is not None and segment.gloss_id is None:
             if unknown != "drop":
@@ -171,6 +174,18 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
         if segment.recording_id not in pts_ms:
             base = Fraction(recording.time_base_num, recording.time_base_den)
             pts_ms[segment.recording_id] = np.array([frame_ms(p, base) for p in timing.pts])
+            shape = video.geometry(
+                recording.display_width,
+                recording.display_height,
+                size=options.size,
+                fit=options.fit,
+            )
+            if max(shape.scaled) > video.MAX_SIDE:
+                too_long.add(segment.recording_id)
+        if segment.recording_id in too_long:
+            size = f"{recording.display_width} × {recording.display_height}"
+            drop(segment, "K203", f"a picture of {size} with the fit {options.fit!r}")
+            continue
         clip = _plan(
             segment,
             recording=recording,
@@ -254,10 +269,12 @@ class _Sink:
             base = 1 / rate
         self.received = 0
         self._encoders = [
-            video.ClipEncoder(size=job.geometry.size, time_base=base, encoding=e) for e in encodings
+            video.ClipEncoder(size=job.geometry.size, time_base=base, encoding=e, folder=job.folder)
+            for e in encodings
         ]
 
     def add(self, index: int, frame: bytes) -> None:
+        """Take the source frame of this index."""
         self.received += 1
         for pts in self._times.get(index - self.clip.first_frame, ()):
             for encoder in self._encoders:
@@ -296,9 +313,21 @@ def _passes(clips: Iterable[Clip]) -> list[list[Clip]]:
 
 
 def _cut(
-    job: _Job, clips: list[Clip], *, encodings: Sequence[video.Encoding]
-) -> Iterator[tuple[Clip, list[video.EncodedClip] | None] | str]:
-    """Decode once, feed every clip; yields clips as they end, and last the decoder's complaints."""
+    job: _Job,
+    clips: list[Clip],
+    *,
+    encodings: Sequence[video.Encoding],
+    unsound: Callable[[int], bool] | None,
+) -> Iterator[tuple[Clip, list[video.EncodedClip] | None]]:
+    """Decode once, feed every clip; yields clips as they end, None where frames are missing.
+
+    A frame at a time that the table does not know is passed over if it is `unsound`. Any other
+    means that table and decoder do not count alike, so that no frame of either can be trusted.
+
+    Raises:
+        _Damaged: There is such a frame; or the decoder complains, and nobody knew (`unsound` is
+            None).
+    """
     index_of = {pts: i for i, pts in enumerate(job.timing.pts)}
     waiting = list(reversed(clips))
     last_needed = max(clip.last_frame for clip in clips)
@@ -329,6 +358,8 @@ def _cut(
                 raise _Stopped
             index = index_of.get(pts)
             if index is None:
+                if unsound is None or not unsound(pts + job.recording.origin_pts):
+                    raise _Damaged
                 continue
             close([s for s in active if s.clip.last_frame < index])
             while waiting and waiting[-1].first_frame <= index:
@@ -338,15 +369,28 @@ def _cut(
             close([s for s in active if s.clip.last_frame == index])
             while finishing and finishing[0][1].done():
                 clip, future = finishing.pop(0)
-                yield clip, future.result()
+                yield clip, _result(clip, future)
             if index >= last_needed:
                 break
         close(list(active))
         for clip, future in finishing:
-            yield clip, future.result()
+            yield clip, _result(clip, future)
         for clip in waiting:
             yield clip, None
-    yield decoded.errors
+    if decoded.errors and unsound is None:
+        raise _Damaged
+
+
+def _result(
+    clip: Clip, future: Future[list[video.EncodedClip] | None]
+) -> list[video.EncodedClip] | None:
+    try:
+        return future.result()
+    except EncodeError as error:
+        raise EncodeError(
+            f"{clip.source_file}, clip {clip.clip_id}: {error.what}",
+            hint="Is the disk full? Run the same command again; if it stays, report it.",
+        ) from error
 
 
 def _facts(clip: video.EncodedClip, size: tuple[int, int]) -> bytes:
@@ -367,7 +411,7 @@ class _Stopped(Exception):
 
 
 class _Damaged(Exception):
-    """Asks for a second, warier pass; never leaves this module."""
+    """Frames are not what the table says; never leaves this module."""
 
 
 def _render(job: _Job) -> None:
@@ -380,37 +424,49 @@ def _render(job: _Job) -> None:
             f"{job.recording.source_file} changed since it was ingested.",
             hint="Run: kslds ingest … again.",
         )
-    try:
-        _write_packs(job, job.clips, encodings=missing, wary=True)
-    except _Damaged:
-        # The decoder complained or skipped frames: keep only clips whose every frame is sound.
-        sound = set(
-            sound_pts(job.path, stream_index=job.recording.stream_index, time_base=job.base)
+    with suppress(_Damaged):
+        _write_packs(job, job.clips, encodings=missing)
+        return
+    # Keep only clips whose every frame is sound.
+    sound, clean = sound_pts(job.path, stream_index=job.recording.stream_index)
+    known = frozenset(sound)
+    shifted = [pts + job.recording.origin_pts in known for pts in job.timing.pts]
+    whole = [c for c in job.clips if all(shifted[c.first_frame : c.last_frame + 1])]
+    with suppress(_Damaged):
+        if clean and len(whole) < len(job.clips):
+            raise _Damaged
+        _write_packs(
+            job, whole, encodings=missing, unsound=lambda pts: not clean and pts not in known
         )
-        shifted = [pts + job.recording.origin_pts in sound for pts in job.timing.pts]
-        whole = [c for c in job.clips if all(shifted[c.first_frame : c.last_frame + 1])]
-        _write_packs(job, whole, encodings=missing, wary=False)
+        return
+    _write_packs(job, (), encodings=missing, code="K125")
 
 
 def _write_packs(
-    job: _Job, clips: Sequence[Clip], *, encodings: Sequence[video.Encoding], wary: bool
+    job: _Job,
+    clips: Sequence[Clip],
+    *,
+    encodings: Sequence[video.Encoding],
+    unsound: Callable[[int], bool] | None = None,
+    code: str = "K201",
 ) -> None:
+    """Render `clips`; the pack states of the job's other clips that they are dropped, and why."""
     with ExitStack() as stack:
         writers = [stack.enter_context(pack.writing(job.pack_path(e))) for e in encodings]
+        lost = {clip.clip_id for clip in job.clips} - {clip.clip_id for clip in clips}
         for group in _passes(clips):
-            for result in _cut(job, group, encodings=encodings):
-                if isinstance(result, str):
-                    if result and wary:
-                        raise _Damaged
-                    continue
-                clip, encoded = result
+            for clip, encoded in _cut(job, group, encodings=encodings, unsound=unsound):
                 if encoded is None:
-                    if wary:
+                    if unsound is None:
                         raise _Damaged
+                    lost.add(clip.clip_id)
                     continue
                 for writer, encoding, data in zip(writers, encodings, encoded, strict=True):
                     writer.add(clip.clip_id, field=encoding.field, data=data.data)
                     writer.add(clip.clip_id, field="json", data=_facts(data, job.geometry.size))
+        for writer in writers:
+            for clip_id in sorted(lost):
+                writer.add(clip_id, field="json", data=canonical_json({"dropped": code}))
 
 
 def _rendered(job: _Job) -> Mapping[str, dict[str, Any]]:
@@ -454,6 +510,11 @@ def resize(
     by_recording: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         by_recording[clip.recording_id].append(clip)
+    if not clips:
+        raise IncompleteDataset(
+            "no clip is left: every segment was dropped.",
+            hint=f"The reasons: kslds info {dataset.root}",
+        )
     folder = dataset.root / "clips"
     jobs = []
     for recording_id, group in sorted(by_recording.items()):
@@ -482,15 +543,16 @@ def resize(
     for job in jobs:
         facts = _rendered(job)
         for clip in job.clips:
-            known = facts.get(clip.clip_id)
-            if known is None:
+            known = facts[clip.clip_id]
+            if "dropped" in known:
+                code = known["dropped"]
                 reason = (
-                    f"frames {clip.first_frame} to {clip.last_frame} of {clip.source_file} "
-                    "do not all decode"
+                    f"frames {clip.first_frame} to {clip.last_frame} of {clip.source_file}: "
+                    f"{CODES[code].title}"
                 )
                 dropped.append(
                     Dropped(
-                        stage="resize", table="clips", key=clip.clip_id, code="K201", reason=reason
+                        stage="resize", table="clips", key=clip.clip_id, code=code, reason=reason
                     )
                 )
                 continue

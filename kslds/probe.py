@@ -21,7 +21,7 @@ import av
 import numpy as np
 
 from kslds.errors import MediaError
-from kslds.video import SAFE_INPUT, STALL_SECONDS, ffmpeg_exe, safe_input
+from kslds.video import SAFE_INPUT, STALL_SECONDS, Geometry, decoding, ffmpeg_exe, safe_input
 
 SUFFIXES = frozenset(
     """
@@ -153,48 +153,88 @@ class _Packets:
 
     entries: list[tuple[int, int, bool]] = field(default_factory=list)  # pts, duration, key
     unstamped: int = 0
-    cut: int = 0
     error: str | None = None
 
 
 def _read_packets(container: Any, stream: Any) -> _Packets:
+    """The packets of presented pictures.
+
+    Raises:
+        MediaError: K125 the clock goes back.
+    """
     found = _Packets()
+    torn, last = 0, None
     try:
         for packet in container.demux(stream):
-            if not packet.size:
+            # What an edit list cuts away is decoded for reference, never presented.
+            if not packet.size or packet.is_discard:
                 continue
-            if packet.is_discard:
-                # Cut away by an edit list: decoded for reference, never presented.
-                found.cut += 1
-            elif packet.pts is None:
+            torn += packet.is_corrupt
+            if packet.dts is not None:
+                if last is not None and (packet.dts - last) * stream.time_base < -_CLOCK_SLACK:
+                    raise MediaError(
+                        f"its clock goes back after frame {len(found.entries)}.",
+                        code="K125",
+                        hint="It was joined from several recordings: separate them.",
+                    )
+                last = packet.dts
+            if packet.pts is None:
                 found.unstamped += 1
             else:
                 found.entries.append((packet.pts, packet.duration or 0, packet.is_keyframe))
     except (av.FFmpegError, OSError) as error:
         found.error = f"reading stops after {len(found.entries)} frames: {error.strerror}"
+    if torn and found.error is None:
+        found.error = f"{torn} frame(s) arrived incomplete"
     return found
 
 
-def _origin(container: Any, stream: Any, first_pts: int) -> int:
+_CLOCK_SLACK = Fraction(1, 4)  # seconds; writers of transport streams are not exact
+
+
+def _missing_bytes(path: Path) -> int:
+    """By how much a file is shorter than its own header says (MP4, Matroska, AVI)."""
+    size, position = path.stat().st_size, 0
+    with path.open("rb") as file:
+        head = file.read(64)
+        if head[:4] == b"RIFF":
+            return max(0, 8 + int.from_bytes(head[4:8], "little") - size)
+        if head[:4] == b"\x1aE\xdf\xa3":
+            start = 5 + (head[4] & 0x7F)  # behind the EBML header, whose length is one byte
+            if head[start : start + 4] != b"\x18S\x80g" or not head[4] & 0x80:
+                return 0
+            width = 9 - head[start + 4].bit_length()
+            number = int.from_bytes(head[start + 4 : start + 4 + width], "big")
+            content = number & ((1 << 7 * width) - 1)
+            unknown = content == (1 << 7 * width) - 1  # a live recording
+            return 0 if unknown else max(0, start + 4 + width + content - size)
+        if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return 0
+        while 0 <= position < size:
+            file.seek(position)
+            box = file.read(16)
+            length = int.from_bytes(box[:4], "big")
+            if length == 1:
+                length = int.from_bytes(box[8:16], "big")
+            if length < 8:
+                return 0  # 0: to the end of the file
+            position += length
+    return position - size
+
+
+def _origin(first_pts: int, *, time_base: Fraction, sound_starts: Sequence[Fraction]) -> int:
     """The timestamp players call zero: the earliest start of picture and sound.
 
     Sound that starts before zero is encoder priming, which players skip.
     """
-    starts = [Fraction(first_pts) * stream.time_base]
-    starts += [
-        max(Fraction(0), other.start_time * other.time_base)
-        for other in container.streams
-        if other.type == "audio" and other.start_time is not None
-    ]
-    return min(first_pts, int(min(starts) // stream.time_base))
+    starts = [first_pts * time_base, *(max(Fraction(0), start) for start in sound_starts)]
+    return min(first_pts, int(min(starts) // time_base))
 
 
-def _best_stream(path: Path, container: Any) -> Any:
+def _best_stream(container: Any) -> Any:
     moving = [s for s in container.streams.video if "attached_pic" not in str(s.disposition.name)]
     if not moving:
-        raise MediaError(
-            f"{path.name} has no video stream.", code="K102", hint="Is it a sound recording?"
-        )
+        raise MediaError("there is no video stream.", code="K102", hint="Is it a sound recording?")
     best = container.streams.best("video")
     return best if best in moving else moving[0]
 
@@ -208,6 +248,114 @@ def _is_vfr(pts: Sequence[int], time_base: Fraction) -> bool:
     return int(steps.max() - steps.min()) > 2 * grain
 
 
+_EXACT = frozenset({"mov", "matroska", "mpegts", "ogg", "nut", "flv", "gif", "ivf"})
+"""Demuxers of containers that state of every picture when it is shown."""
+
+_HIDING = frozenset({"vp8", "vp6f", "mpeg4", "msmpeg4v3"})
+"""Codecs with packets that show nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """A file as its demuxer sees it."""
+
+    facts: dict[str, Any]
+    """Fields of `Probe`."""
+    packets: _Packets
+    sound_starts: list[Fraction]
+    rate: Fraction | None
+    guesses: bool
+    """The container leaves it to the decoder in which order pictures are shown."""
+
+
+def _open(path: Path) -> _Opened:
+    try:
+        with av.open(
+            f"file:{path.absolute()}", options=dict(SAFE_INPUT), metadata_errors="replace"
+        ) as container:
+            stream = _best_stream(container)
+            packets = _read_packets(container, stream)
+            context = stream.codec_context
+            if context is None:
+                raise MediaError(
+                    "the video's codec is unknown or encrypted.",
+                    code="K101",
+                    hint="Export it again as H.264.",
+                )
+            exact = _EXACT & set(container.format.name.split(","))
+            return _Opened(
+                facts={
+                    "container": container.format.name,
+                    "codec": context.name,
+                    "pix_fmt": context.pix_fmt,
+                    "stream_index": stream.index,
+                    "width": context.width,
+                    "height": context.height,
+                    "sar": stream.sample_aspect_ratio or Fraction(1),
+                    "time_base": stream.time_base,
+                    "has_audio": bool(container.streams.audio),
+                    "capture": _capture({**container.metadata, **stream.metadata}),
+                },
+                packets=packets,
+                sound_starts=[
+                    other.start_time * cast(Fraction, other.time_base)
+                    for other in container.streams.audio
+                    if other.start_time is not None
+                ],
+                rate=stream.average_rate,
+                guesses=bool(packets.unstamped or (not exact and context.codec.reorder)),
+            )
+    except MediaError as error:
+        raise MediaError(f"{path.name}: {error.what}", code=error.code, hint=error.hint) from error
+    except (av.FFmpegError, OSError) as error:
+        raise MediaError(
+            f"{path.name} cannot be opened as video: {error.strerror or error}.",
+            code="K101",
+            hint="Play it to check; copy it again from the camera.",
+        ) from error
+
+
+def _decoded_pts(path: Path, opened: _Opened) -> list[int]:
+    """Timestamps as they come when the recording is cut; for containers that leave them open.
+
+    Raises:
+        MediaError: K125 the recording does not decode without complaint.
+    """
+    index, base = opened.facts["stream_index"], opened.facts["time_base"]
+    small = Geometry(scaled=(16, 16), size=(16, 16))
+    with decoding(
+        path, stream_index=index, time_base=base, origin_pts=0, geometry=small
+    ) as decoded:
+        pts = [pts for pts, _ in decoded.frames]
+    sound, clean = sound_pts(path, stream_index=index)
+    if decoded.errors or not clean or len(sound) != len(pts):
+        raise MediaError(
+            f"{path.name}: its container does not state when each frame is shown, and the frames "
+            "do not all decode.",
+            code="K125",
+            hint=f"Convert it: ffmpeg -i {path.name} -crf 12 out.mp4, and look at the result.",
+        )
+    return pts
+
+
+def _gap(pts: Sequence[int], time_base: Fraction) -> str | None:
+    """A stretch without frames that no camera leaves.
+
+    Raises:
+        MediaError: K125 it lasts over an hour: the clock went wrong.
+    """
+    steps = np.diff(np.asarray(pts, dtype=np.int64))
+    seconds = steps * float(time_base)
+    if not len(seconds) or seconds.max() <= max(10.0, 100 * float(np.median(seconds))):
+        return None
+    before = int(steps.argmax())
+    if seconds[before] > 3600:
+        raise MediaError(
+            f"its clock jumps by {seconds[before]:.0f} s after frame {before}.", code="K125"
+        )
+    return f"no frame comes for {seconds[before]:.1f} s after frame {before}"
+
+
 def probe(path: Path) -> Probe:
     """Read a recording's structure and the timestamp of every frame.
 
@@ -216,80 +364,43 @@ def probe(path: Path) -> Probe:
     early), the frames are decoded once to see.
 
     Raises:
-        MediaError: K101 cannot be opened, K102 holds no video, K106 is empty, K107 is a text.
+        MediaError: K101 cannot be opened, K102 holds no video, K106 is empty, K107 is a text,
+            K125 has timestamps that cannot be trusted.
     """
     check_readable(path)
-    try:
-        with av.open(
-            f"file:{path.absolute()}", options=dict(SAFE_INPUT), metadata_errors="replace"
-        ) as container:
-            stream = _best_stream(path, container)
-            packets = _read_packets(container, stream)
-            start_time = stream.start_time
-            context = stream.codec_context
-            if context is None:
-                raise MediaError(
-                    f"{path.name}: the video's codec is unknown or encrypted.",
-                    code="K101",
-                    hint="Export it again as H.264.",
-                )
-            tags = {**container.metadata, **stream.metadata}
-            entries = packets.entries
-            facts: dict[str, Any] = {
-                "container": container.format.name,
-                "codec": context.name,
-                "pix_fmt": context.pix_fmt,
-                "stream_index": stream.index,
-                "width": context.width,
-                "height": context.height,
-                "sar": stream.sample_aspect_ratio or Fraction(1),
-                "time_base": stream.time_base,
-                "has_audio": bool(container.streams.audio),
-                "capture": _capture(tags),
-            }
-            declared = stream.frames
-            first = min((e[0] for e in entries), default=start_time or 0)
-            origin = _origin(container, stream, first)
-            rate = stream.average_rate
-    except (av.FFmpegError, OSError) as error:
-        raise MediaError(
-            f"{path.name} cannot be opened as video: {error.strerror or error}.",
-            code="K101",
-            hint="Play it to check; copy it again from the camera.",
-        ) from error
+    opened = _open(path)
+    facts, packets, base = opened.facts, opened.packets, opened.facts["time_base"]
     if not facts["width"] or not facts["height"] or facts["width"] * facts["height"] > _MAX_PIXELS:
         raise MediaError(f"{path.name} states no usable picture size.", code="K102")
-
-    damage = packets.error
-    if damage is None and declared > len(entries) + packets.cut + packets.unstamped:
-        damage = f"{declared} frames are declared, {len(entries) + packets.cut} are there"
-    shown = sorted({pts for pts, _, _ in entries})
-    first_key = min((pts for pts, _, key in entries if key), default=None)
-    if (
-        damage
-        or packets.unstamped
-        or len(shown) != len(entries)
-        or first_key is None
-        or shown[0] < first_key
-        or facts["codec"] in ("vp8", "vp6f", "mpeg4", "msmpeg4v3")
-    ):
-        shown = sound_pts(path, stream_index=facts["stream_index"], time_base=facts["time_base"])
-        if shown and not entries:
-            origin = shown[0]
-    if not shown and packets.unstamped:
+    if packets.unstamped and not packets.entries:
         raise MediaError(
             f"{path.name} is a raw stream without timestamps.",
             code="K101",
             hint=f"Put it into a container: ffmpeg -framerate 30 -i {path.name} -c copy out.mp4",
         )
+    damage = packets.error
+    if damage is None and (short := _missing_bytes(path)):
+        damage = f"the file ends {short} bytes early"
+
+    shown = sorted({pts for pts, _, _ in packets.entries})
+    if damage is None and len(shown) < len(packets.entries):
+        damage = f"{len(packets.entries) - len(shown)} frame(s) repeat the time of another"
+    first_key = min((pts for pts, _, key in packets.entries if key), default=None)
+    if opened.guesses:
+        shown = _decoded_pts(path, opened)
+    elif damage or first_key is None or shown[0] < first_key or facts["codec"] in _HIDING:
+        shown, _ = sound_pts(path, stream_index=facts["stream_index"])
     if not shown:
         raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
-    keys = {pts for pts, _, key in entries if key}
-    last = max((d for pts, d, _ in entries if pts == shown[-1]), default=0)
+
+    damage = damage or _gap(shown, base)
+
+    first = shown[0] if opened.guesses else min(pts for pts, _, _ in packets.entries)
+    origin = _origin(first, time_base=base, sound_starts=opened.sound_starts)
+    keys = {pts for pts, _, key in packets.entries if key}
+    last = max((d for pts, d, _ in packets.entries if pts == shown[-1]), default=0)
     if not last:
-        last = (
-            shown[-1] - shown[-2] if len(shown) > 1 else int(1 / (rate or 25) / facts["time_base"])
-        )
+        last = shown[-1] - shown[-2] if len(shown) > 1 else int(1 / (opened.rate or 25) / base)
     return Probe(
         **facts,
         rotation=_rotation(path, facts["stream_index"]),
@@ -297,10 +408,9 @@ def probe(path: Path) -> Probe:
         pts=[pts - origin for pts in shown],
         keyframes=[i for i, pts in enumerate(shown) if pts in keys],
         end_ms=max(
-            frame_ms(shown[-1] - origin + last, facts["time_base"]),
-            frame_ms(shown[-1] - origin, facts["time_base"]) + 1,
+            frame_ms(shown[-1] - origin + last, base), frame_ms(shown[-1] - origin, base) + 1
         ),
-        is_vfr=_is_vfr(shown, facts["time_base"]),
+        is_vfr=_is_vfr(shown, base),
         damage=damage,
     )
 
@@ -308,11 +418,14 @@ def probe(path: Path) -> Probe:
 # --------------------------------------------------------------------------- what decodes
 
 
-def sound_pts(path: Path, *, stream_index: int, time_base: Fraction) -> list[int]:
-    """Timestamps (in `time_base`, ascending) of the frames that decode without an error.
+def sound_pts(path: Path, *, stream_index: int) -> tuple[list[int], bool]:
+    """Timestamps (in the stream's time base, ascending) of the frames that decode without an error.
 
     After a packet that does not decode, pictures are guesses until the next keyframe; they are
     left out. Runs in a child of its own, since decoders crash on broken data.
+
+    Returns:
+        The timestamps, and whether everything decoded.
 
     Raises:
         MediaError: K101 the child crashed or hung.
@@ -323,14 +436,15 @@ def sound_pts(path: Path, *, stream_index: int, time_base: Fraction) -> list[int
             command, capture_output=True, timeout=3600, check=False, start_new_session=True
         )
         if done.returncode == 0:
-            return [int(pts) for pts in json.loads(done.stdout)]
+            found = json.loads(done.stdout)
+            return [int(pts) for pts in found["pts"]], bool(found["clean"])
         why = f"the decoder ended with status {done.returncode}"
     except subprocess.TimeoutExpired:
         why = "decoding took over an hour"
     raise MediaError(f"{path.name} cannot be decoded: {why}.", code="K101")
 
 
-def _sound_pts(path: str, stream_index: int) -> list[int]:
+def _sound_pts(path: str, stream_index: int) -> dict[str, Any]:
     shown: set[int] = set()
     order: list[tuple[int | None, bool]] = []
     bad: list[int] = []
@@ -348,6 +462,8 @@ def _sound_pts(path: str, stream_index: int) -> list[int]:
             flush = packet is None or not packet.size
             if packet is not None and packet.size:
                 order.append((packet.pts, packet.is_keyframe))
+                if packet.is_corrupt:
+                    bad.append(len(order) - 1)
             try:
                 for frame in context.decode(None if flush else packet):
                     if frame.pts is not None and frame.is_corrupt:
@@ -361,9 +477,7 @@ def _sound_pts(path: str, stream_index: int) -> list[int]:
             if flush:
                 break
     for start in bad:
-        for pts, key in (
-            order[start:] if not order[start][1] else [order[start], *order[start + 1 :]]
-        ):
+        for pts, key in order[start:]:
             if key and pts != order[start][0]:
                 # Pictures shown before this keyframe may still refer to the broken ones.
                 shown -= {
@@ -371,7 +485,7 @@ def _sound_pts(path: str, stream_index: int) -> list[int]:
                 }
                 break
             shown.discard(cast(int, pts))
-    return sorted(shown)
+    return {"pts": sorted(shown), "clean": not bad}
 
 
 if __name__ == "__main__":

@@ -45,6 +45,9 @@ _DEMUXERS = (
 )
 SAFE_INPUT = {"protocol_whitelist": "file,pipe", "format_whitelist": _DEMUXERS}
 
+MAX_SIDE = 8192
+"""Longest side of a clip, in pixels."""
+
 _MAX_CHILD_BYTES = 8 << 30
 STALL_SECONDS = 120
 
@@ -212,12 +215,14 @@ def decoding(
 
     Yields:
         A `Decoding`. Its frames come in presentation order as ``(pts, frame)``: pts in
-        `time_base` minus `origin_pts`; frame the packed yuv420p planes of `geometry.size`.
+        `time_base` minus `origin_pts`, ascending; frame the packed yuv420p planes of
+        `geometry.size`. Of frames that claim one time only the first is given.
     """
     output = safe_input(path, copyts=None).output(
         "pipe:1",
         map=f"0:{stream_index}",
-        vf=geometry.filters,
+        # The origin is subtracted here because NUT cannot hold what comes before zero.
+        vf=f"setpts=PTS-({origin_pts}),{geometry.filters}",
         map_metadata=-1,
         map_chapters=-1,
         fps_mode="passthrough",
@@ -243,7 +248,7 @@ def decoding(
         result = Decoding(frames=iter(()))
 
         def frames() -> Iterator[tuple[int, bytes]]:
-            yield from _nut_frames(watched, origin_pts=origin_pts, time_base=time_base)
+            yield from _nut_frames(watched, time_base=time_base)
             result.at_end = True
 
         result.frames = frames()
@@ -268,20 +273,21 @@ def decoding(
                 result.errors = f"ffmpeg ended with status {process.returncode}."
 
 
-def _nut_frames(
-    stream: Any, *, origin_pts: int, time_base: Fraction
-) -> Iterator[tuple[int, bytes]]:
+def _nut_frames(stream: Any, *, time_base: Fraction) -> Iterator[tuple[int, bytes]]:
     try:
         container = av.open(stream, format="nut", buffer_size=1 << 20, metadata_errors="replace")
     except av.FFmpegError:
         return  # The child wrote nothing; its own complaint is in its log.
     with container:
         video = container.streams.video[0]
-        scale = cast(Fraction, video.time_base) / time_base
+        tick = cast(Fraction, video.time_base)
+        last: int | None = None
         try:
             for packet in container.demux(video):
-                if packet.size:
-                    yield int(cast(int, packet.pts) * scale) - origin_pts, bytes(packet)
+                # ffmpeg moves a frame that does not come after its predecessor one tick on.
+                if packet.size and (last is None or cast(int, packet.pts) > last + 1):
+                    yield int(cast(int, packet.pts) * tick / time_base), bytes(packet)
+                last = packet.pts if packet.size else last
         except av.FFmpegError:
             return  # Cut off in mid-frame: the frames before are whole.
 
@@ -352,14 +358,19 @@ class ClipEncoder:
         size: Width and height of the frames, in pixels.
         time_base: Unit of the timestamps.
         encoding: How to store the clip.
+        folder: Where the child writes, in a folder of its own that goes when the clip is read.
     """
 
-    def __init__(self, *, size: tuple[int, int], time_base: Fraction, encoding: Encoding) -> None:
+    def __init__(
+        self, *, size: tuple[int, int], time_base: Fraction, encoding: Encoding, folder: Path
+    ) -> None:
         self._size, self._time_base, self._encoding = size, time_base, encoding
         self._digest = hashlib.sha256()
         self._luma: list[npt.NDArray[np.uint8]] = []
         self._pts: list[int] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="kslds-")
+        folder.mkdir(parents=True, exist_ok=True)
+        # Of this name, so that what a killed run leaves is swept by the next (Dataset.lock).
+        self._folder = tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder)
         self._out = Path(self._folder.name) / "clip"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives until `abort`
         output = ffmpeg.input("pipe:0", f="nut").output(
@@ -517,8 +528,10 @@ def read_frames(data: bytes, *, indices: Sequence[int]) -> npt.NDArray[np.uint8]
     """
     try:
         if _decord() is not None:
-            reader = _decord().VideoReader(io.BytesIO(data), num_threads=1)
-            return cast("npt.NDArray[np.uint8]", reader.get_batch(list(indices)).asnumpy())
+            # decord refuses some narrow pictures that PyAV reads.
+            with suppress(_decord().DECORDError):
+                reader = _decord().VideoReader(io.BytesIO(data), num_threads=1)
+                return cast("npt.NDArray[np.uint8]", reader.get_batch(list(indices)).asnumpy())
         wanted = set(indices)
         with av.open(io.BytesIO(data)) as container:
             frames = {}

@@ -94,6 +94,27 @@ def _avi(tmp: Path) -> Path:
     return record(tmp / "old.avi", num_frames=120, options=options)
 
 
+def _h264_avi(tmp: Path) -> Path:
+    """AVI has no room for the order in which B-frames are shown."""
+    return record(tmp / "b.avi", num_frames=120, options=B_FRAMES)
+
+
+def _program(tmp: Path) -> Path:
+    options = ("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2", "-f", "vob")
+    return record(tmp / "camcorder.mpg", num_frames=120, rate=Fraction(25), options=options)
+
+
+def _elementary(tmp: Path) -> Path:
+    options = ("-c:v", "mpeg2video", "-q:v", "3", "-bf", "2")
+    return record(tmp / "raw.m2v", num_frames=120, rate=Fraction(25), options=options)
+
+
+def _wrapping(tmp: Path) -> Path:
+    """The 33-bit clock of a transport stream starts over in the middle."""
+    options = (*B_FRAMES, "-output_ts_offset", "95441.7", "-muxdelay", "0", "-muxpreload", "0")
+    return record(tmp / "wrap.ts", num_frames=120, options=options)
+
+
 def _with_sound(tmp: Path) -> Path:
     sound = ("-f", "lavfi", "-i", "sine=frequency=200:duration=4")
     options = (*B_FRAMES, "-c:a", "aac", "-shortest")
@@ -102,7 +123,8 @@ def _with_sound(tmp: Path) -> Path:
 
 RECORDINGS = [
     _mp4, _ntsc, _vfr, _vfr_mkv, _open_gop, _open_gop_cut, _edit_list, _transport, _late_start,
-    _webm, _vp8, _hevc, _avi, _with_sound,
+    _webm, _vp8, _hevc, _avi, _h264_avi, _program, _elementary, _wrapping,
+    _with_sound,
 ]  # fmt: skip
 
 
@@ -352,9 +374,11 @@ def test_building_again_writes_nothing_and_in_another_folder_the_same_bytes(tmp_
     assert again.clips.equals(other.clips)
 
 
-def test_a_clip_that_lost_frames_on_its_way_is_an_error() -> None:
+def test_a_clip_that_lost_frames_on_its_way_is_an_error(tmp_path: Path) -> None:
     encoding = video.ENCODINGS["h264"]
-    encoder = video.ClipEncoder(size=(64, 64), time_base=Fraction(1, 30), encoding=encoding)
+    encoder = video.ClipEncoder(
+        size=(64, 64), time_base=Fraction(1, 30), encoding=encoding, folder=tmp_path
+    )
     grey = bytes([128]) * (64 * 64 * 3 // 2)
     for pts in range(5):
         encoder.add(pts, grey)
@@ -363,9 +387,11 @@ def test_a_clip_that_lost_frames_on_its_way_is_an_error() -> None:
         encoder.finish()
 
 
-def test_a_clip_of_another_picture_is_an_error() -> None:
+def test_a_clip_of_another_picture_is_an_error(tmp_path: Path) -> None:
     encoding = video.ENCODINGS["h264"]
-    encoder = video.ClipEncoder(size=(64, 64), time_base=Fraction(1, 30), encoding=encoding)
+    encoder = video.ClipEncoder(
+        size=(64, 64), time_base=Fraction(1, 30), encoding=encoding, folder=tmp_path
+    )
     for pts in range(5):
         encoder.add(pts, bytes([128]) * (64 * 64 * 3 // 2))
     encoder._luma = [255 - plane for plane in encoder._luma]

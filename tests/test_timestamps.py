@@ -1,0 +1,155 @@
+"""Recordings whose timestamps repeat, go back or are not those of the decoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from kslds import clips, ingest, video
+from kslds.errors import MediaError
+from kslds.manifest import Dataset
+from kslds.probe import probe
+from kslds.schema import Clip, Timing
+from tests.painting import ffmpeg, read_number, record
+from tests.test_clips import B_FRAMES, X264, build, frames_of
+
+TRANSPORT_PACKET = 188
+
+
+def numbers(dataset: Dataset) -> dict[tuple[int, int], list[int]]:
+    return {
+        (c.first_frame, c.last_frame): [read_number(f) for f in frames_of(dataset, c.clip_id)]
+        for c in dataset.read("clips", Clip)
+    }
+
+
+def test_of_frames_with_one_time_the_first_counts(tmp_path: Path) -> None:
+    twice = "settb=1/1000,setpts=floor(N/2)*66"
+    options = (*X264, "-bf", "0", "-fps_mode", "passthrough", "-enc_time_base", "1/1000")
+    path = record(
+        tmp_path / "media.mkv", num_frames=60, filters=twice,
+        options=(*options, "-avoid_negative_ts", "disabled"),
+    )  # fmt: skip
+    found = probe(path)
+    assert found.damage is None or "repeat the time" in found.damage
+    media = tmp_path / "media"
+    media.mkdir()
+    path.rename(media / path.name)
+    row = {"recording": path.name, "start": 10, "end": 20, "unit": "frame"}
+    dataset = build(tmp_path, media, [row])
+    step = 60 // len(found.pts)
+    assert step in (1, 2)
+    assert numbers(dataset) == {(10, 19): [step * i for i in range(10, 20)]}
+
+
+def test_a_clock_that_goes_back_is_refused(tmp_path: Path) -> None:
+    part = record(tmp_path / "part.ts", num_frames=60, options=B_FRAMES)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() * 2)
+    with pytest.raises(MediaError, match=r"joined.ts: its clock goes back after frame 60") as error:
+        probe(joined)
+    assert error.value.code == "K125"
+
+
+def test_a_jump_of_the_clock_is_said(tmp_path: Path) -> None:
+    part = record(tmp_path / "part.ts", num_frames=60, options=B_FRAMES)
+    later = tmp_path / "later.ts"
+    ffmpeg("-i", part, "-c", "copy", "-output_ts_offset", "100", later)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(part.read_bytes() + later.read_bytes())
+    assert "no frame comes for" in (probe(joined).damage or "")
+
+
+def test_a_table_that_does_not_count_as_the_decoder_does_gives_no_clip(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=60, options=B_FRAMES)
+    rows = [{"recording": "a.mp4", "start": a, "end": a + 10, "unit": "frame"} for a in (5, 20, 40)]
+    dataset = build(tmp_path, media, rows)
+    assert len(dataset.clips) == 3
+    (timing,) = dataset.read("timings", Timing)
+    shifted = [pts - 512 for pts in timing.pts[1:]] + [timing.pts[-1]]
+    dataset.write("timings", [dataclasses.replace(timing, pts=[p + 7 for p in shifted])])
+    options = clips.ClipOptions(fit="stretch")
+    clips.trim(dataset, options=options)
+    # Another size, so that the packs of the first run do not count.
+    options = clips.ClipOptions(fit="stretch", size=112)
+    clips.resize(dataset, media=ingest.find_media([str(media)]).files, options=options)
+    assert dataset.clips.empty
+    assert list(dataset.dropped.code) == ["K125"] * 3
+
+
+def test_a_picture_too_narrow_for_its_fit_is_dropped(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=2000x20:d=1:r=25", *X264, media / "thin.mp4")
+    record(media / "b.mp4", num_frames=30, options=X264)
+    rows = [{"recording": name, "start": 0, "end": 500} for name in ("thin.mp4", "b.mp4")]
+    dataset = build(tmp_path, media, rows, fit="short-side")
+    assert list(dataset.dropped.code) == ["K203"]
+    assert "2000 × 20" in dataset.dropped.reason[0]
+    assert list(dataset.clips.source_file) == ["b.mp4"]
+
+
+def test_what_is_cut_away_by_an_edit_list_is_no_damage(tmp_path: Path) -> None:
+    whole = record(tmp_path / "whole.mp4", num_frames=120, options=B_FRAMES)
+    trimmed = tmp_path / "trimmed.mp4"
+    ffmpeg("-ss", "2.5", "-i", whole, "-c", "copy", "-t", "1", trimmed)
+    assert probe(trimmed).damage is None
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+def test_a_file_that_ends_early_is_damaged(tmp_path: Path, suffix: str) -> None:
+    options = (*B_FRAMES, "-movflags", "+faststart") if suffix == ".mp4" else (*X264, "-bf", "0")
+    whole = record(tmp_path / f"whole{suffix}", num_frames=120, options=options)
+    assert probe(whole).damage is None
+    data = whole.read_bytes()
+    short = tmp_path / f"short{suffix}"
+    short.write_bytes(data[: len(data) * 3 // 4])
+    if suffix == ".avi":
+        # What decodes cannot be told from what does not where the container is silent.
+        with pytest.raises(MediaError) as error:
+            probe(short)
+        assert error.value.code == "K125"
+    else:
+        found = probe(short)
+        assert found.damage is not None
+        assert len(found.pts) < 120
+
+
+def test_a_lost_packet_of_a_transport_stream_is_damage(tmp_path: Path) -> None:
+    whole = record(tmp_path / "whole.ts", num_frames=90, options=B_FRAMES)
+    data = whole.read_bytes()
+    packets = [data[i : i + TRANSPORT_PACKET] for i in range(0, len(data), TRANSPORT_PACKET)]
+    starts = [
+        i for i, p in enumerate(packets)
+        if p[1] & 0x40 and ((p[1] & 0x1F) << 8 | p[2]) == 0x100
+    ]  # fmt: skip
+    sizes = [b - a for a, b in itertools.pairwise(starts)]
+    lost = 1 + sizes[1:].index(max(sizes[1:]))  # a keyframe, but not the first
+    lossy = tmp_path / "lossy.ts"
+    lossy.write_bytes(b"".join(packets[: starts[lost]] + packets[starts[lost + 1] :]))
+    found = probe(lossy)
+    assert found.damage is not None
+    # What comes before the next keyframe refers to the lost one.
+    assert len(found.pts) < 85
+
+
+def test_an_odd_rate_is_taken_as_the_fraction_it_means() -> None:
+    options = clips.ClipOptions(fps=29.97002997002997)
+    assert options.rate == Fraction(30000, 1001)
+    assert clips.ClipOptions(fps=12.5).rate == Fraction(25, 2)
+
+
+@pytest.mark.parametrize("width", [16, 24, 48, 72])
+def test_narrow_clips_are_read(tmp_path: Path, width: int) -> None:
+    path = tmp_path / "narrow.mp4"
+    source = f"color=red:s={width}x224:d=1:r=5"
+    ffmpeg("-f", "lavfi", "-i", source, *X264, "-bf", "0", path)
+    frames = video.read_frames(path.read_bytes(), indices=[0, 4])
+    assert frames.shape == (2, 224, width, 3)
+    assert frames[..., 0].mean() > 200 > 50 > frames[..., 1:].mean()
