@@ -22,9 +22,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from kslds import pack, video
+from kslds import inset, pack, video
 from kslds.engine import Progress, run, stopping
-from kslds.errors import EncodeError, IncompleteDataset, MissingFile, RecipeError
+from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile, RecipeError
 from kslds.manifest import Dataset, canonical_json, sha256_file
 from kslds.probe import frame_ms, sound_pts
 from kslds.schema import CODES, Clip, Dropped, Recording, Segment, Timing
@@ -48,6 +48,9 @@ class ClipOptions:
     fit: video.Fit = "pad"
     margin_ms: tuple[int, int] = (0, 0)
     fps: str | int | float = "source"
+    crop: str | tuple[int, int, int, int] = "none"
+    """Cut out before scaling: left, top, width and height in displayed pixels, or ``inset``, the
+    interpreter's box that `kslds.inset` finds in each recording."""
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 4096 or self.size % 2:
@@ -60,6 +63,17 @@ class ClipOptions:
             raise RecipeError(
                 f"[clips] margin_ms = {list(self.margin_ms)}: expected two numbers of ms, before "
                 "and after, from 0 to 60000."
+            )
+        if isinstance(self.crop, str):
+            if self.crop not in ("none", "inset"):
+                raise RecipeError(
+                    f"[clips] crop = {self.crop!r}: expected 'none', 'inset' or four numbers of "
+                    "pixels, [left, top, width, height]."
+                )
+        elif min(self.crop[:2]) < 0 or min(self.crop[2:]) < 16:
+            raise RecipeError(
+                f"[clips] crop = {list(self.crop)}: expected [left, top, width, height], the "
+                "latter two at least 16."
             )
         if isinstance(self.fps, str):
             if self.fps != "source":
@@ -93,6 +107,29 @@ def _span_end(timing: Timing, recording: Recording, last: int) -> int:
     return max(timing.pts[last] + 1, int(Fraction(recording.end_ms, 1000) / base))
 
 
+def _geometry(recording: Recording, options: ClipOptions) -> video.Geometry | None:
+    """How a recording's pictures are fitted; None where the box does not lie in them."""
+    width, height = recording.display_width, recording.display_height
+    box = recording.inset if options.crop == "inset" else options.crop
+    if box is None:
+        return None
+    if isinstance(box, str):
+        return video.geometry(width, height, size=options.size, fit=options.fit)
+    left, top, w, h = box
+    if left + w > width or top + h > height:
+        return None
+    stored = (recording.width, recording.height)
+    across, down = stored[::-1] if recording.rotation in (90, 270) else stored
+    scale_x, scale_y = Fraction(across, width), Fraction(down, height)
+    inside = (
+        round(left * scale_x),
+        round(top * scale_y),
+        max(1, round(w * scale_x)),
+        max(1, round(h * scale_y)),
+    )
+    return video.geometry(w, h, size=options.size, fit=options.fit, box=inside)
+
+
 def _plan(
     segment: Segment, *, recording: Recording, timing: Timing, pts_ms: Any, options: ClipOptions
 ) -> Clip | None:
@@ -120,6 +157,7 @@ def _plan(
         sentence=segment.sentence,
         translation=segment.translation,
         signer_id=segment.signer_id,
+        published_split=segment.published_split,
         start_ms=start_ms,
         end_ms=end_ms,
         first_frame=first,
@@ -160,7 +198,6 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
         )  # fmt: skip
 
     pts_ms: dict[str, Any] = {}
-    too_long: set[str] = set()
     for segment in segments:
         if segment.label is not None and segment.gloss_id is None:
             if unknown != "drop":
@@ -174,16 +211,12 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
         if segment.recording_id not in pts_ms:
             base = Fraction(recording.time_base_num, recording.time_base_den)
             pts_ms[segment.recording_id] = np.array([frame_ms(p, base) for p in timing.pts])
-            shape = video.geometry(
-                recording.display_width,
-                recording.display_height,
-                size=options.size,
-                fit=options.fit,
-            )
-            if max(shape.scaled) > video.MAX_SIDE:
-                too_long.add(segment.recording_id)
-        if segment.recording_id in too_long:
-            size = f"{recording.display_width} × {recording.display_height}"
+        shape = _geometry(recording, options)
+        size = f"{recording.display_width} × {recording.display_height}"
+        if shape is None:
+            drop(segment, "K204", f"a picture of {size} with crop = {options.crop}")
+            continue
+        if max(shape.scaled) > video.MAX_SIDE:
             drop(segment, "K203", f"a picture of {size} with the fit {options.fit!r}")
             continue
         clip = _plan(
@@ -207,6 +240,37 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
     )
 
 
+def find_insets(
+    dataset: Dataset,
+    *,
+    media: Mapping[str, Path],
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Find the interpreter's inset in every recording that has none yet.
+
+    A recording in which none stands out keeps null; its segments are dropped by `trim` (K204).
+    """
+    recordings = dataset.read("recordings", Recording)
+
+    def look(recording: Recording) -> Recording:
+        with suppress(MediaError):
+            found = inset.find(
+                media[recording.source_file],
+                stream_index=recording.stream_index,
+                rotation=recording.rotation,
+                size=(recording.display_width, recording.display_height),
+            )
+            box = [found.left, found.top, found.width, found.height]
+            return dataclasses.replace(recording, inset=box)
+        return recording
+
+    unknown = [r for r in recordings if r.inset is None]
+    known = [r for r in recordings if r.inset is not None]
+    found = list(run(look, unknown, stage="inset", workers=workers, progress=progress))
+    dataset.write("recordings", [*known, *found])
+
+
 # --------------------------------------------------------------------------- resize
 
 
@@ -228,12 +292,7 @@ class _Job:
 
     @cached_property
     def geometry(self) -> video.Geometry:
-        return video.geometry(
-            self.recording.display_width,
-            self.recording.display_height,
-            size=self.options.size,
-            fit=self.options.fit,
-        )
+        return cast(video.Geometry, _geometry(self.recording, self.options))
 
     def pack_path(self, encoding: video.Encoding) -> Path:
         """Named by everything that decides the bytes inside."""
@@ -242,6 +301,7 @@ class _Job:
             "spans": [[c.clip_id, c.first_frame, c.last_frame, c.num_frames] for c in self.clips],
             "size": self.options.size,
             "fit": self.options.fit,
+            "box": self.geometry.box,
             "fps": str(self.options.rate),
             "encoding": [encoding.name, encoding.field, dict(encoding.options)],
             "ffmpeg": video.ffmpeg_version(),

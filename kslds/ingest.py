@@ -18,7 +18,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
-from kslds.corpora import FOLDER_SUFFIXES, UNITS, Annotation, Source, adapter
+from kslds.corpora import (
+    END,
+    FOLDER_SUFFIXES,
+    FROM_NAMES,
+    UNITS,
+    Annotation,
+    Source,
+    adapter,
+)
 from kslds.corpora.times import Time, parse_time
 from kslds.engine import Progress, run
 from kslds.errors import (
@@ -54,10 +62,16 @@ class IngestOptions:
     tiers: tuple[str, ...] = ()
     signers: str | None = None
     """A CSV with the columns of `Signer`."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What only this adapter knows."""
+    missing: str = "drop"
+    """Rows whose recording is not there: ``drop`` them, each with K103, or ``error``."""
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
             raise RecipeError(f"[ingest] unit = {self.unit!r} is not one of {', '.join(UNITS)}.")
+        if self.missing not in ("drop", "error"):
+            raise RecipeError(f"[ingest] missing = {self.missing!r}: expected 'drop' or 'error'.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,7 +360,11 @@ def _resolve(row: Annotation, *, recording: Recording, timing: Timing) -> _Bound
     """A row's boundaries in ms, by the recording's own timestamps."""
     base = Fraction(recording.time_base_num, recording.time_base_den)
     start = _time(row.start, row.unit, row.start_column)
-    end = _time(row.end, row.unit, row.end_column)
+    if row.end == END:
+        last = recording.end_ms if start.frame is None else recording.num_frames
+        end = Time(ms=last) if start.frame is None else Time(frame=last)
+    else:
+        end = _time(row.end, row.unit, row.end_column)
     notes: list[tuple[str, str]] = []
     for column, text, time in (
         (row.start_column, row.start, start),
@@ -406,7 +424,12 @@ def _segment(row: Annotation, bounds: _Bounds, recording_id: str) -> Segment:
         "signer_id": key_of(signer, prefix="signer") if signer else None,
     }
     digest = hashlib.sha256(canonical_json(values)).hexdigest()
-    return Segment(segment_id=f"seg_{digest[:16]}", source=row.source, **values)  # type: ignore[arg-type]
+    return Segment(
+        segment_id=f"seg_{digest[:16]}",
+        published_split=_clean(row.split),
+        source=row.source,
+        **values,  # type: ignore[arg-type]
+    )
 
 
 @dataclass
@@ -556,14 +579,30 @@ def ingest(
         else ()
     )
     signers = _read_signers(options.signers)
-    source = Source(files=files, columns=options.columns, unit=options.unit, tiers=options.tiers)
-    annotations = list(adapter(options.adapter)(source)) if files else []
+    source = Source(
+        files=files,
+        columns=options.columns,
+        unit=options.unit,
+        tiers=options.tiers,
+        options=options.options,
+        media=tuple(media.files),
+    )
+    annotations = (
+        list(adapter(options.adapter)(source)) if files or options.adapter in FROM_NAMES else []
+    )
 
     found = _read_recordings(
         media, dataset=dataset, licence=licence, workers=workers, progress=progress
     )
     withdrawn = {s.signer_id for s in signers.values() if s.consent_withdrawn}
     segments = _read_segments(annotations, recordings=found, withdrawn=withdrawn)
+    absent = [row for row in segments.dropped if row.code == "K103"]
+    if absent and options.missing == "error":
+        raise MissingFile(
+            f"{len(absent)} row(s) name recordings that are not there; the first: "
+            f"{absent[0].reason}.",
+            hint='Fetch them, or set [ingest] missing = "drop".',
+        )
 
     signers_of: dict[str, set[str]] = defaultdict(set)
     for segment in segments.rows.values():

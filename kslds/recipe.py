@@ -283,9 +283,14 @@ def run_ingest(
         )
     if options is None:
         raise RecipeError("the recipe has no [ingest] table.", hint="Name the media in it.")
+    seen = shards.signers_of_clips(dataset)  # asked first: ingest begins new tables
     ingest.ingest(
         dataset, options=options, licence=recipe.licence, workers=workers, progress=progress
     )
+    shards.retract(dataset, signer_of=seen)
+    if recipe.clips.crop == "inset":
+        media = ingest.find_media(options.media).files
+        clips.find_insets(dataset, media=media, workers=workers, progress=progress)
     write(dataclasses.replace(recipe, ingest=options), root=dataset.root)
     dataset.update_provenance(
         name=recipe.name,

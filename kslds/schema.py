@@ -8,6 +8,7 @@ are derived from it, so neither can drift from the code.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ FORMAT_VERSION = 1
 
 KEY_PATTERN = r"[a-z0-9_-]+"
 """What every key matches: safe as a file name, as a tar key and as a label."""
+
+MAX_KEY_CHARS = 100
+"""Longest key that people choose; file names hold keys and may have 255 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,9 @@ class Recording:
     signer_id: Annotated[str | None, "the signer, where one signer is named for the file"] = None
     session_id: Annotated[str | None, "recording session"] = None
     licence: Annotated[str | None, "SPDX identifier or text of the licence"] = None
+    inset: Annotated[
+        list[int] | None, "left, top, width, height of a found inset, in displayed pixels"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +132,14 @@ class Segment:
     tier: Annotated[str | None, "the tier the segment was read from"] = None
     annotator: Annotated[str | None, "who drew the boundaries"] = None
     signer_id: Annotated[str | None, "the signer"] = None
+    published_split: Annotated[str | None, "the side on which the collection publishes it"] = None
     source: Annotated[str, "annotation file and line it was read from, as `name:line`"]
+
+    @property
+    def clip_id(self) -> str:
+        """Key of the clip that is cut from this segment."""
+        digest = hashlib.sha256(self.segment_id.encode()).hexdigest()
+        return f"{self.recording_id}-{self.start_ms:08d}-{digest[:6]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +155,7 @@ class Clip:
     sentence: Annotated[str | None, "the sentence as glosses"] = None
     translation: Annotated[str | None, "free translation"] = None
     signer_id: Annotated[str | None, "the signer"] = None
+    published_split: Annotated[str | None, "the side on which the collection publishes it"] = None
     start_ms: Annotated[int, "inclusive, margins included, ms from the recording's origin"]
     end_ms: Annotated[int, "exclusive, margins included, ms from the recording's origin"]
     first_frame: Annotated[int, "first presented source frame of the span, 0-based, inclusive"]
@@ -164,7 +179,7 @@ class SplitRow:
     """One line of a split: what goes to which side."""
 
     split: Annotated[str, "`train`, `test`, …"]
-    unit: Annotated[str, "what is assigned: `signer_id`"]
+    unit: Annotated[str, "what is assigned, a column of `clips`: `signer_id` or `sentence`"]
     value: Annotated[str, "its value"]
 
 
@@ -360,6 +375,13 @@ _code(
     "Several files of this name exist in the media folder.",
     "Write the path relative to the media folder.",
 )
+_code(
+    "K125",
+    "error",
+    "timestamps cannot be trusted",
+    "The times of the container go back, or are not those of its decoder.",
+    "Convert the recording to MP4 and look at the result; separate recordings that were joined.",
+)
 # K2: cutting and rendering
 _code(
     "K201",
@@ -374,6 +396,20 @@ _code(
     "no frame in the span",
     "No frame starts inside the span.",
     "Widen the segment.",
+)
+_code(
+    "K203",
+    "error",
+    "picture too long and narrow",
+    "Scaled with this fit, a side of the clip would exceed 8192 pixels.",
+    'Crop the recording, or use `fit = "pad"`.',
+)
+_code(
+    "K204",
+    "error",
+    "box outside the picture",
+    "The box to cut out does not lie in the picture, or no inset was found in it.",
+    "State a box that fits: `crop = [left, top, width, height]`, in displayed pixels.",
 )
 # K3: validation
 _code(
@@ -495,6 +531,20 @@ _code(
     "class on one side only",
     "A class of one side does not occur on the other.",
     "Record more signers for the class, or leave it out.",
+)
+_code(
+    "K404",
+    "warning",
+    "listed signer unknown",
+    "The split list names a signer of whom there is no clip.",
+    "Check the spelling in the list, or whether the signer's clips were dropped.",
+)
+_code(
+    "K405",
+    "warning",
+    "split is not signer-independent",
+    "The split is made by sentences, so that signers may be on several sides.",
+    "Say so with every result; for results on unseen signers split by signer.",
 )
 
 

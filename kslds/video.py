@@ -107,6 +107,8 @@ class Geometry:
 
     scaled: tuple[int, int]
     size: tuple[int, int]
+    box: tuple[int, int, int, int] | None = None
+    """Cut out first: left, top, width and height, in stored pixels of the upright picture."""
 
     @property
     def filters(self) -> str:
@@ -118,7 +120,8 @@ class Geometry:
         pictures this small when they assume anything.
         """
         (w, h), (width, height) = self.scaled, self.size
-        chain = [
+        chain = [] if self.box is None else ["crop={2}:{3}:{0}:{1}:exact=1".format(*self.box)]
+        chain += [
             f"scale={w}:{h}:flags=bilinear+accurate_rnd+bitexact"
             ":out_color_matrix=bt601:out_range=tv",
             "format=yuv420p",
@@ -137,7 +140,14 @@ def _even(value: float | Fraction) -> int:
     return 2 * round(value / 2)
 
 
-def geometry(width: int, height: int, *, size: int, fit: Fit) -> Geometry:
+def geometry(
+    width: int,
+    height: int,
+    *,
+    size: int,
+    fit: Fit,
+    box: tuple[int, int, int, int] | None = None,
+) -> Geometry:
     """How a picture of ``width × height`` square pixels is fitted.
 
     Args:
@@ -146,16 +156,18 @@ def geometry(width: int, height: int, *, size: int, fit: Fit) -> Geometry:
         size: Side of the square, in pixels; of the shorter side for ``short-side``. Even.
         fit: ``stretch`` ignores the aspect, ``pad`` adds black bars, ``center-crop`` cuts the
             longer side, ``short-side`` keeps it.
+        box: What is cut out first, in stored pixels of the upright picture; `width` and
+            `height` are then those of the box.
     """
     square = (size, size)
     if fit == "stretch":
-        return Geometry(scaled=square, size=square)
+        return Geometry(scaled=square, size=square, box=box)
     edge = max(width, height) if fit == "pad" else min(width, height)
     scaled = (
         max(2, _even(Fraction(width * size, edge))),
         max(2, _even(Fraction(height * size, edge))),
     )
-    return Geometry(scaled=scaled, size=scaled if fit == "short-side" else square)
+    return Geometry(scaled=scaled, size=scaled if fit == "short-side" else square, box=box)
 
 
 class _Watched(io.RawIOBase):

@@ -18,6 +18,9 @@ from kslds.errors import RecipeError
 
 UNITS = ("ms", "s", "frame", "timecode")
 
+END = "end"
+"""Stands for the end of the recording where a row states an end."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
@@ -30,7 +33,7 @@ class Annotation:
     start: str | None
     """Start in `unit`, as written. None where the format leaves it open (see `problem`)."""
     end: str | None
-    """End in `unit`, as written, exclusive."""
+    """End in `unit`, as written, exclusive; or `END`."""
     unit: str
     """One of `UNITS`; ``timecode`` is ``HH:MM:SS.mmm``; frames count from 0, end exclusive."""
     start_column: str = "start"
@@ -44,6 +47,8 @@ class Annotation:
     session: str | None = None
     tier: str | None = None
     annotator: str | None = None
+    split: str | None = None
+    """The side on which the collection itself publishes the row."""
     problem: tuple[str, str] | None = None
     """Code and reason where the format itself tells that the row cannot be used."""
 
@@ -60,6 +65,25 @@ class Source:
     """The unit of rows that do not state one."""
     tiers: tuple[str, ...] = ()
     """Tier names or glob patterns to read segments from (ELAN)."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What only one adapter knows, as ``{ subset = "asl100" }``; an unknown key is an error."""
+    media: tuple[str, ...] = ()
+    """Names of the media files, sorted; some collections say everything in them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """A collection, for `docs/corpora.md`; its module names it ``ABOUT``."""
+
+    title: str
+    what: str
+    size: str
+    licence: str
+    citation: str
+    access: str
+    """How to get it, and how its files are laid out."""
+    defects: tuple[tuple[str, str], ...] = ()
+    """What is wrong with it as published, and what kslds does about it."""
 
 
 FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
@@ -67,6 +91,9 @@ FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "elan": (".eaf",),
 }
 """What an adapter reads where a folder is named instead of files; other adapters get all."""
+
+FROM_NAMES = frozenset[str]()
+"""Adapters that read the names of media files and need no annotation file."""
 
 Adapter = Callable[[Source], Iterator[Annotation]]
 
