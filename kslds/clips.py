@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,6 +32,12 @@ from kslds.schema import CODES, Clip, Dropped, Recording, Segment, Timing
 
 _RENDER_VERSION = 2
 """Raised whenever the same plan renders to other bytes."""
+
+_SEEKABLE = ("mov", "matroska")
+"""Demuxers of containers with an index of keyframes."""
+
+_SKIP_PIXELS = 60_000_000
+"""To start another decoder costs less than to decode so many (a second of 1080p)."""
 
 _MAX_OPEN = 16
 """Encoders fed at a time; where more clips overlap, the recording is decoded again for the rest."""
@@ -372,12 +379,37 @@ def _passes(clips: Iterable[Clip]) -> list[list[Clip]]:
     return [members for members, _ in groups]
 
 
+def _runs(job: _Job, clips: list[Clip]) -> list[tuple[int | None, list[Clip]]]:
+    """Clips (by first frame) in groups to decode one after the other: timestamp to begin at, clips.
+
+    Where no clip needs a stretch of more than `_SKIP_PIXELS`, decoding starts anew at the last
+    keyframe before the next clip, so that cost follows the covered part of a recording.
+    """
+    pts, keys = job.timing.pts, job.timing.keyframes
+    seekable = not job.recording.damage and job.recording.container.startswith(_SEEKABLE)
+    pixels = job.recording.width * job.recording.height
+    runs: list[tuple[int | None, list[Clip]]] = []
+    reached = 0
+    for clip in clips:
+        place = bisect_right(keys, clip.first_frame) - 1
+        key = keys[place] if seekable and place >= 0 else 0
+        if (key - reached) * pixels > _SKIP_PIXELS:
+            runs.append((pts[clip.first_frame], [clip]))
+        elif runs:
+            runs[-1][1].append(clip)
+        else:
+            runs.append((None, [clip]))
+        reached = max(reached, clip.last_frame)
+    return runs
+
+
 def _cut(
     job: _Job,
     clips: list[Clip],
     *,
     encodings: Sequence[video.Encoding],
     unsound: Callable[[int], bool] | None,
+    start_pts: int | None,
 ) -> Iterator[tuple[Clip, list[video.EncodedClip] | None]]:
     """Decode once, feed every clip; yields clips as they end, None where frames are missing.
 
@@ -405,6 +437,7 @@ def _cut(
                 time_base=job.base,
                 origin_pts=job.recording.origin_pts,
                 geometry=job.geometry,
+                start_pts=start_pts,
             )
         )
 
@@ -514,8 +547,13 @@ def _write_packs(
     with ExitStack() as stack:
         writers = [stack.enter_context(pack.writing(job.pack_path(e))) for e in encodings]
         lost = {clip.clip_id for clip in job.clips} - {clip.clip_id for clip in clips}
-        for group in _passes(clips):
-            for clip, encoded in _cut(job, group, encodings=encodings, unsound=unsound):
+        passes = _passes(clips)
+        # A file that is not sound is decoded from its first frame.
+        runs = [r for p in passes for r in (_runs(job, p) if unsound is None else [(None, p)])]
+        for start_pts, group in runs:
+            for clip, encoded in _cut(
+                job, group, encodings=encodings, unsound=unsound, start_pts=start_pts
+            ):
                 if encoded is None:
                     if unsound is None:
                         raise _Damaged

@@ -181,12 +181,32 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
             if packet.pts is None:
                 found.unstamped += 1
             else:
-                found.entries.append((packet.pts, packet.duration or 0, packet.is_keyframe))
+                key = packet.is_keyframe and _starts(packet, stream.codec_context)
+                found.entries.append((packet.pts, packet.duration or 0, key))
     except (av.FFmpegError, OSError) as error:
         found.error = f"reading stops after {len(found.entries)} frames: {error.strerror}"
     if torn and found.error is None:
         found.error = f"{torn} frame(s) arrived incomplete"
     return found
+
+
+def _starts(packet: Any, context: Any) -> bool:
+    """May decoding start at this keyframe? H.264 also marks such where it must not.
+
+    Only an IDR picture makes a decoder forget what came before; a recovery point may need the
+    frames around it. Their types stand in the first byte of each NAL unit (H.264, 7.4.1).
+    """
+    if context is None or context.name != "h264" or not context.extradata:
+        return True
+    if context.extradata[0] != 1:
+        return True  # not the form of MP4 and Matroska, the only files that are sought in
+    width, data, position = (context.extradata[4] & 3) + 1, bytes(packet), 0
+    while position + width < len(data):
+        kind = data[position + width] & 0x1F
+        if kind in (1, 5):
+            return bool(kind == 5)
+        position += width + int.from_bytes(data[position : position + width], "big")
+    return False
 
 
 _CLOCK_SLACK = Fraction(1, 4)  # seconds; writers of transport streams are not exact

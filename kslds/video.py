@@ -222,15 +222,31 @@ def decoding(
     time_base: Fraction,
     origin_pts: int,
     geometry: Geometry,
+    start_pts: int | None = None,
 ) -> Iterator[Decoding]:
     """Decode a recording once, in a child process, into scaled upright frames.
+
+    Args:
+        path: The recording.
+        stream_index: Its video stream.
+        time_base: Unit of its timestamps, in seconds.
+        origin_pts: What is subtracted from them.
+        geometry: How its pictures are fitted.
+        start_pts: Begin at the last keyframe before this timestamp (minus origin), or somewhat
+            earlier; None begins with the first frame.
 
     Yields:
         A `Decoding`. Its frames come in presentation order as ``(pts, frame)``: pts in
         `time_base` minus `origin_pts`, ascending; frame the packed yuv420p planes of
         `geometry.size`. Of frames that claim one time only the first is given.
     """
-    output = safe_input(path, copyts=None).output(
+    seek: dict[str, Any] = {}
+    if start_pts is not None:
+        seconds = (start_pts + origin_pts) * time_base
+        # Rounded up: a time just before a keyframe would lead to the one before.
+        micros = -(-seconds * 1_000_000 // 1)
+        seek = {"ss": f"{micros}us", "seek_timestamp": 1, "noaccurate_seek": None}
+    output = safe_input(path, copyts=None, **seek).output(
         "pipe:1",
         map=f"0:{stream_index}",
         # The origin is subtracted here because NUT cannot hold what comes before zero.

@@ -13,7 +13,7 @@ from kslds import clips, ingest, video
 from kslds.errors import MediaError
 from kslds.manifest import Dataset
 from kslds.probe import probe
-from kslds.schema import Clip, Timing
+from kslds.schema import Clip, Recording, Timing
 from tests.painting import ffmpeg, read_number, record
 from tests.test_clips import B_FRAMES, X264, build, frames_of
 
@@ -153,3 +153,41 @@ def test_narrow_clips_are_read(tmp_path: Path, width: int) -> None:
     frames = video.read_frames(path.read_bytes(), indices=[0, 4])
     assert frames.shape == (2, 224, width, 3)
     assert frames[..., 0].mean() > 200 > 50 > frames[..., 1:].mean()
+
+
+LONG = {
+    "b-frames.mp4": (*B_FRAMES, "-g", "30"),
+    "b-frames.mkv": (*B_FRAMES, "-g", "30"),
+    "open-gop.mp4": (*X264, "-g", "24", "-bf", "3", "-x264-params", "open-gop=1:b-adapt=0"),
+    "intra-refresh.mp4": (*X264, "-g", "30", "-x264-params", "intra-refresh=1"),
+    "hevc.mov": ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+                 "log-level=none:keyint=30", "-tag:v", "hvc1"),
+    "late.mkv": (*B_FRAMES, "-g", "30", "-output_ts_offset", "7.3"),
+    "vp9.webm": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "30"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_what_no_clip_needs_is_skipped_exactly(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clips, "_SKIP_PIXELS", 100 * 320 * 240)
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / name, num_frames=900, options=LONG[name])
+    spans = [(3, 9), (301, 312), (330, 333), (640, 671), (895, 900)]
+    rows = [{"recording": name, "start": a, "end": b, "unit": "frame"} for a, b in spans]
+    dataset = build(tmp_path, media, rows)
+    assert numbers(dataset) == {(a, b - 1): list(range(a, b)) for a, b in spans}
+    (recording,) = dataset.read("recordings", Recording)
+    (timing,) = dataset.read("timings", Timing)
+    job = clips._Job(
+        recording=recording, timing=timing, clips=tuple(dataset.read("clips", Clip)),
+        path=media / name, folder=tmp_path, options=clips.ClipOptions(), encodings=(),
+    )  # fmt: skip
+    ordered = sorted(job.clips, key=lambda c: c.first_frame)
+    runs = [len(group) for _, group in clips._runs(job, ordered)]
+    if name in ("open-gop.mp4", "intra-refresh.mp4"):
+        assert runs == [5]  # no frame but the first is safe to start at
+    else:
+        assert runs == [1, 2, 1, 1]
