@@ -153,9 +153,8 @@ def _plan(
     if rate is not None:
         count = len(_resampled(shown, span_end=end, base=base, rate=rate))
     fps = rate or (count / ((end - shown[0]) * base)).limit_denominator(100_000)
-    digest = hashlib.sha256(segment.segment_id.encode()).hexdigest()
     return Clip(
-        clip_id=f"{segment.recording_id}-{segment.start_ms:08d}-{digest[:6]}",
+        clip_id=segment.clip_id,
         segment_id=segment.segment_id,
         recording_id=segment.recording_id,
         source_file=recording.source_file,
@@ -668,7 +667,8 @@ def resize(
 
 
 def _sweep(folder: Path, *, keep: set[Path]) -> None:
-    wanted = keep | {pack.index_path(path) for path in keep}
-    for path in sorted(folder.glob("*/*")):
-        if path not in wanted:
+    """Delete packs that no plan refers to; files of other names are left alone."""
+    for path in sorted(folder.glob("*/rec_*.tar")):
+        if path not in keep:
+            pack.index_path(path).unlink(missing_ok=True)
             path.unlink()

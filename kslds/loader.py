@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import fsspec
@@ -27,11 +28,12 @@ from kslds.errors import (
     CorruptData,
     HubError,
     IncompleteDataset,
+    KsldsError,
     MissingExtra,
     MissingFile,
     UsageError,
 )
-from kslds.pack import Member
+from kslds.pack import SHARD_NAME, Member
 from kslds.video import ENCODINGS, read_frames, read_jpegs
 
 if TYPE_CHECKING or find_spec("torch") is None:
@@ -50,9 +52,8 @@ class _Entry:
 
     shard: str
     key: str
-    video: tuple[int, int]
-    json: tuple[int, int]
-    video_sha256: str
+    video: Member
+    json: Member
 
 
 class _Storage:
@@ -74,7 +75,7 @@ class _Storage:
         end = None if start is None or size is None else start + size
         try:
             return cast(bytes, self._fs.cat_file(f"{self._root}/{name}", start=start, end=end))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise MissingFile(f"there is no {name} in {self.path}.") from error
 
 
@@ -168,24 +169,22 @@ class Stream(_Base):
     def _read_entries(self, index: Mapping[str, Any]) -> list[_Entry]:
         entries: list[_Entry] = []
         for shard in index["splits"][self.split]["shards"]:
+            if not SHARD_NAME.fullmatch(shard["file"]):
+                raise ValueError(f"{shard['file']!r} is not the name of a shard")
             name = shard["file"].removesuffix(".tar") + ".index.parquet"
             data = self._storage.read(f"{self._folder}/{name}")
             if hashlib.sha256(data).hexdigest() != shard["index_sha256"]:
-                raise CorruptData(f"{name} does not have the hash that index.json states.")
+                raise CorruptData(
+                    f"{self._storage.path}: {self._folder}/{name} does not have the hash that "
+                    "index.json states.",
+                    hint=_AGAIN,
+                )
             members = schema.from_table(Member, pq.read_table(pa.BufferReader(data)))
             videos = {m.key: m for m in members if m.field == self._encoding.field}
             texts = {m.key: m for m in members if m.field == "json"}
             for key, video in videos.items():
-                text = texts[key]
-                entries.append(
-                    _Entry(
-                        shard=f"{self._folder}/{shard['file']}",
-                        key=key,
-                        video=(video.offset, video.size),
-                        json=(text.offset, text.size),
-                        video_sha256=video.sha256,
-                    )
-                )
+                tar = f"{self._folder}/{shard['file']}"
+                entries.append(_Entry(shard=tar, key=key, video=video, json=texts[key]))
         return entries
 
     def __len__(self) -> int:
@@ -212,8 +211,13 @@ class Stream(_Base):
         return left
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch; a pass over the stream moves on to the next itself."""
-        self._epoch, self._progress, self._mine = epoch, [], (0, 1, 0)
+        """Go to the beginning of an epoch; a pass over the stream moves on to the next itself.
+
+        Raises:
+            UsageError: The epoch is not a whole number from 0.
+        """
+        self._epoch = _whole("epoch", epoch, least=0)
+        self._progress, self._mine = [], (0, 1, 0)
         self._own, self._skip = None, 0
 
     @staticmethod
@@ -252,16 +256,8 @@ class Stream(_Base):
 
     def _sample(self, position: int) -> dict[str, Any]:
         entry = self._entries[position]
-        start = min(entry.video[0], entry.json[0])
-        end = max(sum(entry.video), sum(entry.json))
-        data = self._storage.read(entry.shard, start=start, size=end - start)
-        video = data[entry.video[0] - start :][: entry.video[1]]
-        if hashlib.sha256(video).hexdigest() != entry.video_sha256:
-            raise CorruptData(
-                f"{entry.shard}: the bytes of {entry.key} are not those of its index.",
-                hint="Check it with: kslds info DIR --verify",
-            )
-        fields = json.loads(data[entry.json[0] - start :][: entry.json[1]])
+        video, text = self._read(entry, entry.video, entry.json)
+        fields = json.loads(text)
         rng = np.random.Generator(np.random.PCG64([self._seed, self._epoch, position]))
         indices = frame_indices(
             fields["num_frames"], wanted=self._num_frames, sampling=self._sampling, rng=rng
@@ -277,9 +273,34 @@ class Stream(_Base):
             import torch
 
             picture = torch.from_numpy(picture)
-        known = {k: ("" if v is None else v) for k, v in fields.items() if k != "label"}
-        label = -1 if fields["label"] is None else fields["label"]
-        return {"key": entry.key, "video": picture, "label": label, **known}
+        return {"key": entry.key, "video": picture, **_plain(fields)}
+
+    def _read(self, entry: _Entry, *members: Member) -> list[bytes]:
+        """The bytes of members that lie side by side, checked against the index."""
+        start = min(m.offset for m in members)
+        size = max(m.offset + m.size for m in members) - start
+        data = self._storage.read(entry.shard, start=start, size=size)
+        found = [data[m.offset - start :][: m.size] for m in members]
+        for member, part in zip(members, found, strict=True):
+            if hashlib.sha256(part).hexdigest() != member.sha256:
+                raise CorruptData(
+                    f"{self._storage.path}: {entry.shard}: the bytes of {entry.key}."
+                    f"{member.field} are not those of its index.",
+                    hint=_AGAIN,
+                )
+        return found
+
+    def fields(self) -> Iterator[dict[str, Any]]:
+        """Every sample's fields without its ``video``, of which nothing is read.
+
+        The whole side in the order of the shards, for every rank and worker, wherever the epoch
+        stands; and it leaves the epoch where it is.
+        """
+        for entry in self._entries:
+            (text,) = self._read(entry, entry.json)
+            fields = json.loads(text)
+            fields.pop("frame_sizes", None)
+            yield {"key": entry.key, **_plain(fields)}
 
     # stopping and going on
 
@@ -298,7 +319,14 @@ class Stream(_Base):
                 since `load_state_dict`).
             batch_size: Its `batch_size`.
             num_workers: Its `num_workers`.
+
+        Raises:
+            UsageError: A number is negative or not whole.
         """
+        if batches is not None:
+            _whole("batches", batches, least=0)
+        _whole("batch_size", batch_size, least=1)
+        _whole("num_workers", num_workers, least=0)
         progress, own = self._progress, None
         lane, lanes, count = self._mine
         if batches is not None:
@@ -312,6 +340,7 @@ class Stream(_Base):
         return {
             "epoch": self._epoch,
             "seed": self._seed,
+            "shuffle": self._shuffle,
             "progress": [list(counts) for counts in progress],
             "worker": own,
             "dataset_sha256": self.dataset_sha256,
@@ -322,19 +351,64 @@ class Stream(_Base):
         """Go on where `state_dict` was taken, with any number of ranks and workers.
 
         Raises:
-            UsageError: The state belongs to another dataset or split.
+            UsageError: This is not a state, or it belongs to another dataset, split or order.
         """
-        for name, mine in (("dataset_sha256", self.dataset_sha256), ("split", self.split)):
-            if state[name] != mine:
+        mine = self.state_dict()
+        if not isinstance(state, Mapping) or set(state) != set(mine):
+            raise UsageError(
+                f"this is not the state of a stream: expected the keys {', '.join(mine)}.",
+                hint="Give it what state_dict returned.",
+            )
+        for name in ("dataset_sha256", "split", "seed", "shuffle"):
+            if state[name] != mine[name]:
                 what = name.split("_")[0]
                 raise UsageError(
-                    f"this state was taken on another {what} ({state[name]}, not {mine}).",
-                    hint="Load the dataset that the state was taken on.",
+                    f"this state was taken on another {what} ({state[name]}, not {mine[name]}).",
+                    hint="Load the dataset as it was when the state was taken.",
                 )
-        self.set_epoch(int(state["epoch"]))
-        self._seed = int(state["seed"])
-        self._progress = [list(map(int, counts)) for counts in state["progress"]]
-        self._own = None if state["worker"] is None else tuple(map(int, state["worker"]))
+        progress = [_counts(counts) for counts in _listed("progress", state["progress"])]
+        own = None if state["worker"] is None else tuple(_counts(state["worker"]))
+        if own is not None and len(own) != 3:
+            raise UsageError("this is not the state of a stream: worker has not three numbers.")
+        self.set_epoch(state["epoch"])
+        self._progress, self._own = progress, own
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields without null, so that batches can be collated."""
+    known = {k: ("" if v is None else v) for k, v in fields.items() if k != "label"}
+    return {"label": -1 if fields["label"] is None else fields["label"], **known}
+
+
+def _listed(name: str, value: object) -> Sequence[object]:
+    """A list of a state.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"this is not the state of a stream: {name} is not a list.")
+    return value
+
+
+def _counts(value: object) -> list[int]:
+    counts = [_whole("a count of the state", n, least=0) for n in _listed("progress", value)]
+    if not counts:
+        raise UsageError("this is not the state of a stream: a list of its progress is empty.")
+    return counts
+
+
+def _whole(name: str, value: object, *, least: int, most: int = 2**62) -> int:
+    """A whole number in a range.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value:
+        if value <= most:
+            return int(value)
+        raise UsageError(f"{name}={value}: expected at most {most}.")
+    raise UsageError(f"{name}={value!r:.60}: expected a whole number, at least {least}.")
 
 
 def load(
@@ -355,53 +429,98 @@ def load(
     Args:
         path: A dataset folder, or its address: ``hf://datasets/org/name@tag``, ``s3://…``.
         split: The side: ``train``, ``test`` …
-        num_frames: Frames per clip; None for all of them.
+        num_frames: Frames per clip, 1 to 100,000; None for all of them.
         sampling: ``uniform`` (evenly spaced), ``random`` (evenly spaced from a random start) or
             ``all``.
         encoding: ``h264`` or ``jpeg``; the first that the dataset has if not given.
         shuffle: Permute all samples anew in each epoch, by seed and epoch; else in shard order,
             which mixes signers and classes but is the same in each epoch.
-        seed: Seed of permutation and random starts.
+        seed: Seed of permutation and random starts, from 0.
         output: ``numpy`` or ``torch``: what ``sample["video"]`` is.
-        rank: This process among `world_size`; from `torch.distributed` if not given.
-        world_size: Processes that share an epoch.
+        rank: This process among `world_size`, from 0; from `torch.distributed` if not given.
+        world_size: Processes that share an epoch; given with `rank` or not at all.
 
     Returns:
         A `Stream` of dicts: ``video`` uint8 (T, C, H, W), ``key``, and the sample's fields.
         Unknown text is ``""`` and an unknown label -1, so that batches can be collated.
 
     Raises:
-        MissingFile: There is no dataset.
-        IncompleteDataset: Its shards were not finished.
-        UsageError: The split does not exist, or an argument is out of range.
+        MissingFile: There is no such folder.
+        IncompleteDataset: It holds no finished shards.
+        CorruptData: An index of its shards is damaged.
+        UsageError: The split does not exist, or an argument has the wrong type or range.
     """
     if sampling not in SAMPLINGS:
         raise UsageError(f"sampling={sampling!r} is not one of {', '.join(SAMPLINGS)}.")
-    if num_frames is not None and num_frames < 1:
-        raise UsageError(f"num_frames={num_frames}: expected at least 1.")
+    if encoding is not None and encoding not in tuple(ENCODINGS):
+        raise UsageError(f"encoding={encoding!r} is not one of {', '.join(ENCODINGS)}.")
+    if num_frames is not None:
+        num_frames = _whole("num_frames", num_frames, least=1, most=_MOST_FRAMES)
+    if not isinstance(shuffle, bool):
+        raise UsageError(f"shuffle={shuffle!r}: expected True or False.")
+    seed = _whole("seed", seed, least=0)
+    rank, world_size = _place(rank, world_size)
     if output not in ("numpy", "torch"):
         raise UsageError(f"output={output!r} is not 'numpy' or 'torch'.")
     if output == "torch" and find_spec("torch") is None:
         raise MissingExtra("torch", extra="train")
-    storage = _Storage(_hub_revision(os.fspath(path)))
+    storage = _Storage(_hub_revision(_address(path)))
     index = _read_index(storage, encoding=encoding)
-    if split not in index["splits"]:
+    if not isinstance(split, str) or split not in index["splits"]:
         raise UsageError(
             f"{storage.path} has no split {split!r}; it has {', '.join(index['splits'])}."
         )
-    default_rank, default_world = _distributed()
-    return Stream(
-        storage=storage,
-        index=index,
-        split=split,
-        num_frames=num_frames,
-        sampling=sampling,
-        shuffle=shuffle,
-        seed=seed,
-        output=output,
-        rank=default_rank if rank is None else rank,
-        world_size=default_world if world_size is None else world_size,
-    )
+    try:
+        return Stream(
+            storage=storage,
+            index=index,
+            split=split,
+            num_frames=num_frames,
+            sampling=sampling,
+            shuffle=shuffle,
+            seed=seed,
+            output=output,
+            rank=rank,
+            world_size=world_size,
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, KsldsError):
+            raise
+        where = f"{storage.path}: shards/{index['encoding']}"
+        raise CorruptData(f"{where} has no usable index: {error!r}.", hint=_AGAIN) from error
+
+
+_MOST_FRAMES = 100_000
+
+_AGAIN = "Check it with: kslds info DIR --verify; make it again with: kslds shard DIR"
+
+
+def _address(path: object) -> str:
+    """Where a dataset is; a local folder has to be there."""
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{path!r:.60} is not a path; expected a dataset's folder or address.")
+    address = os.fsdecode(path)
+    if "://" not in address and "::" not in address:
+        folder = Path(address)
+        if not folder.exists():
+            raise MissingFile(f"there is no folder {address}.", hint="Check the path.")
+        if not folder.is_dir():
+            raise UsageError(f"{address} is a file; expected a dataset's folder.")
+    return address
+
+
+def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """This process among those that share an epoch."""
+    if rank is None and world_size is None:
+        return _distributed()
+    if rank is None or world_size is None:
+        raise UsageError(
+            f"rank={rank!r:.60} and world_size={world_size!r:.60}: one says nothing without the "
+            "other.",
+            hint="Give both, or neither.",
+        )
+    world_size = _whole("world_size", world_size, least=1)
+    return _whole("rank", rank, least=0, most=world_size - 1), world_size
 
 
 def _read_index(storage: _Storage, *, encoding: str | None) -> dict[str, Any]:
@@ -411,12 +530,23 @@ def _read_index(storage: _Storage, *, encoding: str | None) -> dict[str, Any]:
         except MissingFile:
             continue
         except ValueError as error:
-            raise CorruptData(f"shards/{name}/index.json is not JSON: {error}.") from error
-        if not isinstance(index, dict) or not {"splits", "classes"} <= set(index):
-            raise CorruptData(f"shards/{name}/index.json is not an index of shards.")
-        if index.get("format_version", 0) > schema.FORMAT_VERSION:
+            raise CorruptData(
+                f"{storage.path}: shards/{name}/index.json is not JSON: {error}.", hint=_AGAIN
+            ) from error
+        if not isinstance(index, dict) or not isinstance(index.get("splits"), dict):
+            raise CorruptData(
+                f"{storage.path}: shards/{name}/index.json is not an index of shards.", hint=_AGAIN
+            )
+        version = index.get("format_version")
+        if isinstance(version, int) and version > schema.FORMAT_VERSION:
             raise IncompleteDataset(
                 f"{storage.path} has a newer format than this kslds reads.", hint="Upgrade kslds."
+            )
+        if index.get("encoding") != name:
+            raise CorruptData(
+                f"{storage.path}: shards/{name}/index.json names the encoding "
+                f"{index.get('encoding')!r:.60}; expected {name!r}.",
+                hint=_AGAIN,
             )
         return index
     raise IncompleteDataset(

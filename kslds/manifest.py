@@ -7,11 +7,14 @@ JSON is canonical, so the same content always gives the same bytes.
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
 import json
 import os
 import re
+import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,9 +99,7 @@ def read_parquet(path: Path) -> pa.Table:
         return pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         why = str(error).splitlines()[0]
-        raise CorruptData(
-            f"{path} is not readable Parquet: {why}", hint="Run: kslds build … again."
-        ) from error
+        raise CorruptData(f"{path} is not readable Parquet: {why}", hint=_AGAIN) from error
 
 
 class Dataset:
@@ -234,7 +235,71 @@ class Dataset:
         names = sorted(p.stem for p in (self.root / "tables" / "splits").glob("*.parquet"))
         return {name: self.frame(f"splits/{name}") for name in names}
 
+    def sides(self, split: str) -> tuple[str, dict[str, str]]:
+        """What a split assigns (a column of `clips`), and on which side each of its values is.
+
+        Raises:
+            IncompleteDataset: There is no such split.
+            CorruptData: The table is not that of a split.
+        """
+        rows = self.read(f"splits/{split}", schema.SplitRow)
+        unit, *others = {row.unit for row in rows} or {"signer_id"}
+        if others or unit not in {field.name for field in dataclasses.fields(schema.Clip)}:
+            raise CorruptData(
+                f"{self.path(f'splits/{split}')} does not say what it assigns.",
+                hint="Run: kslds split DIR",
+            )
+        return unit, {row.value: row.split for row in rows}
+
+    def verify(self) -> int:
+        """Read every table to its last byte, and compare the rows with the books.
+
+        Returns:
+            Number of tables.
+
+        Raises:
+            CorruptData: A table is damaged, or has other columns or rows than it should.
+        """
+        folder = self.root / "tables"
+        paths = sorted(folder.rglob("*.parquet"))
+        out = {stage: books.get("out") for stage, books in self._stages().items()}
+        for name, stages in _COUNTED.items():
+            if not self.has(name) and any(stage in out for stage in stages):
+                raise CorruptData(f"{self.path(name)} is missing.", hint=_AGAIN)
+        for path in paths:
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            table = read_parquet(path)
+            record = schema.SplitRow if name.startswith("splits/") else schema.TABLES.get(name)
+            if record is not None and not table.schema.equals(schema.arrow_schema(record)):
+                raise CorruptData(f"{path} has other columns than it should.", hint=_AGAIN)
+            counted = next((s for s in reversed(_COUNTED.get(name, ())) if s in out), "")
+            if name == "clips" and table["width"].null_count:
+                counted = "trim"
+            if counted in out and table.num_rows != out[counted]:
+                raise CorruptData(
+                    f"{path} has {table.num_rows} rows; {out[counted]} came out of {counted!r}.",
+                    hint=_AGAIN,
+                )
+            if name == "dropped":
+                self._check_dropped(Counter(table["stage"].to_pylist()))
+        return len(paths)
+
+    def _check_dropped(self, found: Mapping[str, int]) -> None:
+        for stage, books in self._stages().items():
+            if found.get(stage, 0) != books.get("dropped"):
+                raise CorruptData(
+                    f"{self.path('dropped')} has {found.get(stage, 0)} rows of {stage!r}; "
+                    f"the books say {books.get('dropped')}.",
+                    hint=_AGAIN,
+                )
+
     # books
+
+    def _stages(self) -> dict[str, dict[str, Any]]:
+        stages = self.provenance.get("stages", {})
+        if not isinstance(stages, dict) or not all(isinstance(b, dict) for b in stages.values()):
+            raise CorruptData(f"{self.root / 'provenance.json'} holds no books.", hint=_AGAIN)
+        return stages
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -315,10 +380,23 @@ class Dataset:
                     f"another kslds command is writing to {self.root}.",
                     hint="Wait for it, or choose another folder with --out.",
                 ) from error
-            for leftover in self.root.rglob(".*.tmp"):
-                leftover.unlink()
+            for leftover in sorted(self.root.rglob(".*.tmp")):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover)
+                else:
+                    leftover.unlink()
             yield
 
+
+_AGAIN = "Run: kslds build … again."
+
+_COUNTED: Mapping[str, tuple[str, ...]] = {
+    "recordings": ("ingest-recordings", "merge-recordings"),
+    "segments": ("ingest-segments", "consensus", "merge-segments"),
+    "clips": ("trim", "resize", "merge-segments"),
+}
+"""Table → the stages that write it; the books of the last that has run tell its number of rows.
+Clips that are planned anew are those of ``trim`` again."""
 
 _WRITERS = {
     "signers": "ingest",
@@ -332,12 +410,12 @@ _WRITERS = {
 
 
 def key_of(text: str, *, prefix: str) -> str:
-    """A key for a name as written: itself, lower-cased, where that is safe; else a hash.
+    """A key for a name as written: itself, lower-cased, where that is safe and short; else a hash.
 
     A name outside ASCII could be a person's and must not be spelled out in keys.
     """
     key = re.sub(r"[\s.]+", "_", text.strip().lower())
-    if re.fullmatch(schema.KEY_PATTERN, key):
+    if len(key) <= schema.MAX_KEY_CHARS and re.fullmatch(schema.KEY_PATTERN, key):
         return key
     return f"{prefix}_{hashlib.sha256(text.strip().encode()).hexdigest()[:8]}"
 

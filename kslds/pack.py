@@ -8,7 +8,7 @@ offset, size and SHA-256, and both files are complete before the tar gets its na
 from __future__ import annotations
 
 import hashlib
-import io
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,9 +18,14 @@ from typing import Annotated, BinaryIO
 
 from kslds import schema
 from kslds.errors import CorruptData
-from kslds.manifest import read_parquet, write_atomic, write_parquet
+from kslds.manifest import read_parquet, sha256_file, write_atomic, write_parquet
 
 BLOCK = 512
+
+SHARD_NAME = re.compile(rf"{schema.KEY_PATTERN}-\d{{5}}\.(tar|parquet)")
+"""The name of a shard, ``<side>-00000.tar``; it cannot lead out of its folder."""
+
+_AGAIN = "Run the stage that writes it again: kslds resize DIR, or kslds shard DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +104,11 @@ def read_index(path: Path) -> tuple[list[Member], str, int]:
         metadata = table.schema.metadata or {}
         digest, size = metadata[b"tar_sha256"].decode(), int(metadata[b"tar_size"])
     except (KeyError, TypeError, ValueError) as error:
-        raise CorruptData(f"{index} is not an index: {error}.") from error
+        raise CorruptData(f"{index} is not an index: {error}.", hint=_AGAIN) from error
     if path.stat().st_size != size:
         raise CorruptData(
             f"{path} has {path.stat().st_size} bytes; its index says {size}.",
-            hint="Delete it and run the command again.",
+            hint=_AGAIN,
         )
     return members, digest, size
 
@@ -142,20 +147,20 @@ class PackReader:
         if hashlib.sha256(data).hexdigest() != member.sha256:
             raise CorruptData(
                 f"{self.path}: the bytes of {key}.{field} changed since they were written.",
-                hint="Delete the file and run the command again.",
+                hint=_AGAIN,
             )
         return data
 
 
 def is_complete(path: Path) -> bool:
-    """Do a tar and its index exist, and agree on the size?"""
+    """Are a tar and its index there, and has every byte of the tar stayed what it was?"""
     if not path.is_file():
         return False
     try:
-        read_index(path)
+        _, digest, _ = read_index(path)
     except CorruptData:
         return False
-    return True
+    return sha256_file(path) == digest
 
 
 def verify(path: Path) -> None:
@@ -165,18 +170,18 @@ def verify(path: Path) -> None:
         CorruptData: Some byte differs.
     """
     members, digest, _ = read_index(path)
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != digest:
-        wrong = [
-            f"{m.key}.{m.field}"
-            for m in members
-            if hashlib.sha256(data[m.offset : m.offset + m.size]).hexdigest() != m.sha256
-        ]
+    if sha256_file(path) != digest:
+        wrong = []
+        with path.open("rb") as file:
+            for m in members:
+                file.seek(m.offset)
+                if hashlib.sha256(file.read(m.size)).hexdigest() != m.sha256:
+                    wrong.append(f"{m.key}.{m.field}")
         raise CorruptData(
             f"{path} does not match its hash; damaged: {', '.join(wrong[:5]) or 'headers'}.",
-            hint="Delete it and run the command again.",
+            hint=_AGAIN,
         )
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+    with tarfile.open(path, mode="r:") as tar:
         names = [info.name for info in tar]
     if names != [f"{m.key}.{m.field}" for m in members]:
-        raise CorruptData(f"{path} and its index list different members.")
+        raise CorruptData(f"{path} and its index list different members.", hint=_AGAIN)

@@ -168,7 +168,7 @@ def _read_index(path: Path) -> tuple[dict[str, Any], list[_Shard]]:
         for side, held in document["splits"].items():
             for row in held["shards"]:
                 # Also keeps a name from leading out of the folder.
-                if not re.fullmatch(rf"{schema.KEY_PATTERN}-\d{{5}}\.(tar|parquet)", row["file"]):
+                if not pack.SHARD_NAME.fullmatch(row["file"]):
                     raise ValueError(f"{row['file']!r} is not the name of a shard")
                 shards.append(_shard(path.parent, side, row))
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -12,8 +12,9 @@ import csv
 import hashlib
 import io
 import json
+import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,10 @@ import pyarrow.parquet as pq
 
 from kslds import pack, schema
 from kslds.engine import Progress
-from kslds.errors import CorruptData, IncompleteDataset, RecipeError
+from kslds.errors import CorruptData, IncompleteDataset, KsldsError, RecipeError
 from kslds.manifest import Dataset, canonical_json, readable_json, sha256_file, write_atomic
 from kslds.manifest import write_bytes as write_file
-from kslds.schema import Clip, SplitRow
+from kslds.schema import Clip, Segment, Signer
 from kslds.video import ENCODINGS
 
 FORMATS = ("webdataset", "parquet")
@@ -62,6 +63,15 @@ class ShardOptions:
             raise RecipeError('[shards] the format "parquet" holds the encoding "h264"; add it.')
         if self.max_mb < 1:
             raise RecipeError(f"[shards] max_mb = {self.max_mb}: expected at least 1.")
+
+    def folders(self, root: Path) -> dict[Path, str]:
+        """Where shards go under a dataset's root, and the encoding that each place holds."""
+        found = {}
+        if "webdataset" in self.formats:
+            found = {root / "shards" / encoding: encoding for encoding in self.encodings}
+        if "parquet" in self.formats:
+            found[root / "parquet"] = "h264"
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +128,10 @@ def _in_order(clips: Iterable[Clip]) -> list[Clip]:
     return [*leaders, *(c for c in order if c not in leaders)] if leaders else order
 
 
-def _locate(dataset: Dataset, encoding: str) -> dict[str, tuple[Path, list[pack.Member]]]:
+def _locate(packs: Path, encoding: str) -> dict[str, tuple[Path, list[pack.Member]]]:
     """clip_id → the pack it is in and its members."""
     found: dict[str, tuple[Path, list[pack.Member]]] = {}
-    for tar in sorted((dataset.root / "clips" / encoding).glob("*.tar")):
+    for tar in sorted((packs / encoding).glob("*.tar")):
         members, _, _ = pack.read_index(tar)
         grouped: dict[str, list[pack.Member]] = defaultdict(list)
         for member in members:
@@ -280,15 +290,125 @@ def _write_parquet(
     return shards
 
 
-def _sides(dataset: Dataset, name: str | None) -> tuple[str, dict[str, str]]:
-    """The split to shard by, and signer_id → side."""
+@dataclass(frozen=True, kw_only=True)
+class _Split:
+    """A split, and how it places clips."""
+
+    name: str
+    unit: str
+    """What it assigns: a field of `Clip`."""
+    sides: Mapping[str, str]
+
+    def side(self, clip: Clip) -> str | None:
+        """The side of a clip; None where it has none."""
+        return self.sides.get(getattr(clip, self.unit))
+
+
+def _split(dataset: Dataset, name: str | None) -> _Split:
+    """The split to shard by."""
     names = sorted(p.stem for p in (dataset.root / "tables" / "splits").glob("*.parquet"))
     if not names:
         raise IncompleteDataset(f"{dataset.root} has no split yet.", hint="Run: kslds split DIR")
     chosen = name or names[0]
     if chosen not in names:
         raise IncompleteDataset(f"there is no split {chosen!r}; there are {', '.join(names)}.")
-    return chosen, {r.value: r.split for r in dataset.read(f"splits/{chosen}", SplitRow)}
+    unit, sides = dataset.sides(chosen)
+    return _Split(name=chosen, unit=unit, sides=sides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Content:
+    """What all shard folders of a dataset hold alike."""
+
+    name: str | None
+    split: _Split
+    by_side: Mapping[str, Sequence[Clip]]
+    classes: Mapping[str, int]
+    sha256: str
+    max_mb: int
+
+    def write(
+        self, folder: Path, *, encoding: str, packs: Path, done: Callable[[], None]
+    ) -> dict[str, Any]:
+        """Make a folder's shards unless they are there; returns its index."""
+        located = _locate(packs, encoding)
+        made_from = [self.sha256, self.max_mb, sorted({t.name for t, _ in located.values()})]
+        document: dict[str, Any] = {
+            "format_version": schema.FORMAT_VERSION,
+            "name": self.name,
+            "encoding": encoding,
+            "split": self.split.name,
+            "unit": self.split.unit,
+            "dataset_sha256": self.sha256,
+            "made_from": hashlib.sha256(canonical_json(made_from)).hexdigest(),
+            "classes": list(self.classes),
+            "splits": {},
+        }
+        finished = _finished(folder, made_from=document["made_from"])
+        for side, clips in self.by_side.items():
+            shards = finished.get(side, [])
+            if sum(entry["samples"] for entry in shards) != len(clips):
+                shards = self._copy(
+                    clips, located=located, folder=folder, side=side, encoding=encoding
+                )
+            document["splits"][side] = {
+                "samples": len(clips),
+                "signers": sorted({c.signer_id or "" for c in clips}),
+                "shards": shards,
+            }
+            done()
+        # Where all was there, this corrects what the shards do not depend on, such as the name.
+        write_file(folder / "index.json", readable_json(document))
+        return document
+
+    def _copy(
+        self,
+        clips: Sequence[Clip],
+        *,
+        located: Mapping[str, tuple[Path, list[pack.Member]]],
+        folder: Path,
+        side: str,
+        encoding: str,
+    ) -> list[dict[str, Any]]:
+        samples = _samples(
+            _in_order(clips), located=located, classes=self.classes, encoding=encoding
+        )
+        limit = self.max_mb * 1_000_000
+        if folder.name == "parquet":
+            return _write_parquet(
+                samples, folder=folder, side=side, classes=list(self.classes), limit=limit
+            )
+        return _write_tars(samples, folder=folder, side=side, encoding=encoding, limit=limit)
+
+
+def _content(
+    dataset: Dataset, *, options: ShardOptions, split: str | None, name: str | None
+) -> _Content:
+    chosen = _split(dataset, split)
+    clips = [c for c in dataset.read("clips", Clip) if chosen.side(c) is not None]
+    if any(c.width is None for c in clips):
+        raise IncompleteDataset("the clips have not been rendered.", hint="Run: kslds resize DIR")
+    classes = _classes(clips)
+    by_side: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_side[chosen.side(clip) or ""].append(clip)
+    fields = [
+        [chosen.side(c), sample_fields(c, classes=classes)]
+        for c in sorted(clips, key=lambda c: c.clip_id)
+    ]
+    return _Content(
+        name=name,
+        split=chosen,
+        by_side=dict(sorted(by_side.items())),
+        classes=classes,
+        sha256=hashlib.sha256(canonical_json(fields)).hexdigest(),
+        max_mb=options.max_mb,
+    )
+
+
+def _classes(clips: Iterable[Clip]) -> dict[str, int]:
+    names = sorted({c.gloss_id for c in clips if c.gloss_id is not None})
+    return {gloss_id: i for i, gloss_id in enumerate(names)}
 
 
 def shard(
@@ -301,6 +421,9 @@ def shard(
 ) -> None:
     """Copy rendered clips into shards, one set per side of a split.
 
+    Shards that are there already are hashed and kept. Those of formats and encodings that the
+    options do not name are deleted.
+
     Args:
         dataset: Holds rendered clips and a split.
         options: Formats, encodings, and the size at which a new shard begins.
@@ -312,107 +435,155 @@ def shard(
         IncompleteDataset: Clips or a split are missing.
         CorruptData: A rendered clip's bytes changed.
     """
-    chosen, sides = _sides(dataset, split)
-    clips = [c for c in dataset.read("clips", Clip) if c.signer_id in sides]
-    if any(c.width is None for c in clips):
-        raise IncompleteDataset("the clips have not been rendered.", hint="Run: kslds resize DIR")
-    names = sorted({c.gloss_id for c in clips if c.gloss_id is not None})
-    classes = {gloss_id: i for i, gloss_id in enumerate(names)}
-    by_side: dict[str, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        by_side[sides[clip.signer_id or ""]].append(clip)
-    content = hashlib.sha256(
-        canonical_json(
-            [
-                [sides[c.signer_id or ""], sample_fields(c, classes=classes)]
-                for c in sorted(clips, key=lambda c: c.clip_id)
-            ]
+    content = _content(dataset, options=options, split=split, name=name)
+    folders = options.folders(dataset.root)
+    for folder in _folders(dataset.root):
+        if folder not in folders:
+            _discard(folder)
+    done, steps = 0, len(content.by_side) * len(folders)
+
+    def tell(number: int) -> None:
+        nonlocal done
+        done += number
+        if progress is not None:
+            progress("shard", done, steps)
+
+    tell(0)
+    samples = 0
+    for folder, encoding in folders.items():
+        document = content.write(
+            folder, encoding=encoding, packs=dataset.root / "clips", done=lambda: tell(1)
         )
-    ).hexdigest()
-
-    written: dict[str, Any] = {}
-    steps = len(by_side) * (len(options.encodings) + ("parquet" in options.formats))
-    done = 0
-    if progress is not None:
-        progress("shard", 0, steps)
-    for kind in [*options.encodings, *(["parquet"] if "parquet" in options.formats else [])]:
-        encoding = "h264" if kind == "parquet" else kind
-        if kind != "parquet" and "webdataset" not in options.formats:
-            continue
-        located = _locate(dataset, encoding)
-        folder = dataset.root / ("parquet" if kind == "parquet" else f"shards/{kind}")
-        document: dict[str, Any] = {
-            "format_version": schema.FORMAT_VERSION,
-            "name": name,
-            "encoding": encoding,
-            "split": chosen,
-            "dataset_sha256": content,
-            "made_from": hashlib.sha256(
-                canonical_json(
-                    [content, options.max_mb, sorted({t.name for t, _ in located.values()})]
-                )
-            ).hexdigest(),
-            "classes": names,
-            "splits": {},
-        }
-        finished = _finished(folder, made_from=document["made_from"])
-        if finished is not None:
-            written[kind] = finished
-            done += len(by_side)
-            if progress is not None:
-                progress("shard", done, steps)
-            continue
-        for side, members in sorted(by_side.items()):
-            samples = _samples(
-                _in_order(members), located=located, classes=classes, encoding=encoding
-            )
-            limit = options.max_mb * 1_000_000
-            if kind == "parquet":
-                shards = _write_parquet(
-                    samples, folder=folder, side=side, classes=names, limit=limit
-                )
-            else:
-                shards = _write_tars(
-                    samples, folder=folder, side=side, encoding=encoding, limit=limit
-                )
-            document["splits"][side] = {
-                "samples": sum(s["samples"] for s in shards),
-                "signers": sorted({c.signer_id or "" for c in members}),
-                "shards": shards,
-            }
-            done += 1
-            if progress is not None:
-                progress("shard", done, steps)
-        write_file(folder / "index.json", readable_json(document))
         _sweep(folder, document)
-        written[kind] = document
-    out = sum(s["samples"] for d in list(written.values())[:1] for s in d["splits"].values())
-    dataset.close_books("shard", rows_in=len(clips), rows_out=out)
-    dataset.update_provenance(dataset_sha256=content, classes=names, split=chosen)
+        samples = sum(side["samples"] for side in document["splits"].values())
+    dataset.close_books("shard", rows_in=sum(map(len, content.by_side.values())), rows_out=samples)
+    dataset.update_provenance(
+        dataset_sha256=content.sha256, classes=list(content.classes), split=content.split.name
+    )
 
 
-def _finished(folder: Path, *, made_from: str) -> dict[str, Any] | None:
-    """The index of shards that were already made from the same clips, if all are there."""
+def _finished(folder: Path, *, made_from: str) -> dict[str, list[dict[str, Any]]]:
+    """Side → entries of shards that were already made from the same clips, if all are whole."""
     try:
-        document: dict[str, Any] = json.loads((folder / "index.json").read_bytes())
-        if document["made_from"] != made_from:
-            return None
-        entries = [e for side in document["splits"].values() for e in side["shards"]]
-        whole = all((folder / e["file"]).stat().st_size == e["size"] for e in entries)
-        for entry in entries:
-            _check_index(folder, entry)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, CorruptData):
-        return None
-    return document if whole else None
+        stored: dict[str, Any] = json.loads((folder / "index.json").read_bytes())
+        if stored["made_from"] != made_from:
+            return {}
+        return {side: held["shards"] for side, held in verify(folder)["splits"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, KsldsError):
+        return {}
+
+
+# --------------------------------------------------------------------------- deleting
+
+
+def _folders(root: Path) -> list[Path]:
+    """Every place where shards may lie."""
+    return [*(root / "shards" / encoding for encoding in ENCODINGS), root / "parquet"]
+
+
+def _is_ours(path: Path) -> bool:
+    name = path.name.removesuffix(".index.parquet") + ".tar" * path.name.endswith(".index.parquet")
+    return path.is_file() and (name == "index.json" or bool(pack.SHARD_NAME.fullmatch(name)))
 
 
 def _sweep(folder: Path, document: Mapping[str, Any]) -> None:
     """Delete shards of an earlier run that the index does not name."""
     files = {s["file"] for side in document["splits"].values() for s in side["shards"]}
     files |= {pack.index_path(Path(f)).name for f in files} | {"index.json"}
-    for path in folder.iterdir():
-        if path.is_file() and path.name not in files:
+    for path in sorted(folder.iterdir()):
+        if path.name not in files and _is_ours(path):
             path.unlink()
+
+
+def _discard(folder: Path) -> None:
+    """Delete a folder's shards, first what makes them loadable; what is not ours stays."""
+    if not folder.is_dir():
+        return
+    (folder / "index.json").unlink(missing_ok=True)
+    for path in sorted(folder.iterdir()):
+        if _is_ours(path):
+            path.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def signers_of_clips(dataset: Dataset) -> dict[str, str | None]:
+    """clip_id → signer_id, as the tables say now; empty where there is no (readable) clip."""
+    try:
+        table = dataset.arrow("clips")
+        pairs = zip(table["clip_id"].to_pylist(), table["signer_id"].to_pylist(), strict=True)
+    except (IncompleteDataset, CorruptData, KeyError):
+        return {}
+    return dict(pairs)
+
+
+def retract(dataset: Dataset, *, signer_of: Mapping[str, str | None]) -> None:
+    """Delete whatever shows a signer who withdrew, or who is not in the table of signers any more.
+
+    These are shard folders, packs of rendered clips, and of the reports the page, its pictures
+    and the results of baselines. Where it cannot be told who is seen, they go as well: they can
+    be made again. Meant to run as soon as the signers are known, so that nothing of them can be
+    loaded even if the build stops before it has made new shards.
+
+    Args:
+        dataset: Holds segments and signers.
+        signer_of: `signers_of_clips` of the dataset as it was before.
+    """
+    signers = dataset.read("signers", Signer)
+    segments = dataset.read("segments", Segment)
+    recordings = {segment.recording_id for segment in segments}
+    known = {segment.clip_id: segment.signer_id for segment in segments} | dict(signer_of)
+    present = {signer.signer_id for signer in signers if not signer.consent_withdrawn}
+    folders = {f: _signers_in(f) for f in _folders(dataset.root) if f.is_dir()}
+    packs = {
+        tar: _signers_in_pack(tar, signer_of=known)
+        for tar in sorted((dataset.root / "clips").glob("*/*.tar"))
+    }
+    old_folders = [folder for folder, seen in folders.items() if not seen <= present]
+    # A clip that no table knows had its labels corrected, unless somebody wants to be gone.
+    unnamed = {_UNNAMED} if len(present) == len(signers) else set()
+    old_packs = [
+        tar
+        for tar, seen in packs.items()
+        if not seen <= present | unnamed or tar.stem.rpartition("-")[0] not in recordings
+    ]
+    if not old_folders and not old_packs:
+        return
+    # The reports go first: if this is cut short, what is still there leads here again.
+    reports = dataset.root / "reports"
+    for name in ("index.html", "contact-sheet.png"):
+        (reports / name).unlink(missing_ok=True)
+    if set().union(*folders.values(), *packs.values()) - present - {_UNNAMED, _UNREADABLE}:
+        for result in sorted(reports.glob("baselines/*/result.json")):
+            shutil.rmtree(result.parent)
+    for folder in old_folders:
+        _discard(folder)
+    for tar in old_packs:
+        tar.unlink()
+        pack.index_path(tar).unlink(missing_ok=True)
+
+
+_UNNAMED, _UNREADABLE = "", "?"
+"""Stand for signers who are not known; neither is a key."""
+
+
+def _signers_in(folder: Path) -> set[str]:
+    """Whom a shard folder shows."""
+    try:
+        document = json.loads((folder / "index.json").read_bytes())
+        return {str(signer) for side in document["splits"].values() for signer in side["signers"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {_UNREADABLE}
+
+
+def _signers_in_pack(tar: Path, *, signer_of: Mapping[str, str | None]) -> set[str]:
+    try:
+        return {signer_of.get(member.key) or _UNNAMED for member in pack.read_index(tar)[0]}
+    except CorruptData:
+        return {_UNREADABLE}
+
+
+# --------------------------------------------------------------------------- other uses
 
 
 def export(dataset: Dataset, *, out: Path, split: str | None = None) -> int:
@@ -431,13 +602,12 @@ def export(dataset: Dataset, *, out: Path, split: str | None = None) -> int:
     Raises:
         IncompleteDataset: Clips or a split are missing.
     """
-    _, sides = _sides(dataset, split)
-    clips = [c for c in dataset.read("clips", Clip) if c.signer_id in sides]
-    names = sorted({c.gloss_id for c in clips if c.gloss_id is not None})
-    classes = {gloss_id: i for i, gloss_id in enumerate(names)}
-    located = _locate(dataset, "h264")
-    for side in sorted(set(sides.values())):
-        members = [c for c in clips if sides[c.signer_id or ""] == side]
+    chosen = _split(dataset, split)
+    clips = [c for c in dataset.read("clips", Clip) if chosen.side(c) is not None]
+    classes = _classes(clips)
+    located = _locate(dataset.root / "clips", "h264")
+    for side in sorted(set(chosen.sides.values())):
+        members = [c for c in clips if chosen.side(c) == side]
         rows = io.StringIO()
         writer: csv.DictWriter[str] | None = None
         for sample, data in _samples(members, located=located, classes=classes, encoding="h264"):
@@ -462,28 +632,33 @@ def verify(folder: Path) -> dict[str, Any]:
     index = folder / "index.json"
     if not index.is_file():
         raise IncompleteDataset(
-            f"{folder} has no index.json: its shards were not finished.",
-            hint="Run: kslds shard DIR",
+            f"{folder} has no index.json: its shards were not finished.", hint=_AGAIN
         )
     try:
         document: dict[str, Any] = json.loads(index.read_bytes())
         entries = [entry for side in document["splits"].values() for entry in side["shards"]]
+        for entry in entries:
+            name = entry["file"]
+            if not pack.SHARD_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a shard")
+            if not isinstance(entry["samples"], int):
+                raise ValueError(f"{name} holds {entry['samples']!r:.40} samples")
+            _check_file(folder / name, size=entry["size"], sha256=entry["sha256"])
+            if name.endswith(".tar"):
+                beside = pack.index_path(folder / name)
+                _check_file(beside, size=entry["index_size"], sha256=entry["index_sha256"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptData(f"{index} is damaged: {error}.", hint="Run: kslds shard DIR") from error
-    for entry in entries:
-        path = folder / entry["file"]
-        if not path.is_file() or path.stat().st_size != entry["size"]:
-            raise CorruptData(f"{path} is missing or has another size than index.json says.")
-        if sha256_file(path) != entry["sha256"]:
-            raise CorruptData(f"{path} does not have the hash that index.json states.")
-        _check_index(folder, entry)
+        raise CorruptData(f"{index} is damaged: {error!r}.", hint=_AGAIN) from error
     return document
 
 
-def _check_index(folder: Path, entry: Mapping[str, Any]) -> None:
-    """Has the index beside a tar the hash that ``index.json`` states?"""
-    index = pack.index_path(folder / entry["file"])
-    if "index_sha256" in entry and (
-        not index.is_file() or sha256_file(index) != entry["index_sha256"]
-    ):
-        raise CorruptData(f"{index} does not have the hash that index.json states.")
+_AGAIN = "Run: kslds shard DIR"
+
+
+def _check_file(path: Path, *, size: int, sha256: str) -> None:
+    if not path.is_file() or path.stat().st_size != size:
+        raise CorruptData(
+            f"{path} is missing or has another size than index.json says.", hint=_AGAIN
+        )
+    if sha256_file(path) != sha256:
+        raise CorruptData(f"{path} does not have the hash that index.json states.", hint=_AGAIN)

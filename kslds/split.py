@@ -1,17 +1,19 @@
-"""Splits: whole signers to sides, and a refusal to write one that leaks."""
+"""Splits: whole signers (or sentences) to sides, and a refusal to write one that leaks."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 from kslds import schema
+from kslds.corpora import table
 from kslds.errors import (
     AnnotationError,
     IncompleteDataset,
@@ -20,8 +22,14 @@ from kslds.errors import (
     SplitLeak,
     UsageError,
 )
-from kslds.manifest import Dataset, write_bytes
-from kslds.schema import CODES, Clip, Dropped, Issue, SplitRow
+from kslds.manifest import Dataset, key_of, write_bytes
+from kslds.schema import CODES, Clip, Dropped, Issue, Signer, SplitRow
+
+_SIDE = f"Use up to {schema.MAX_KEY_CHARS} lower-case letters, digits, '_' and '-'."
+
+
+def _is_side(name: str) -> bool:
+    return len(name) <= schema.MAX_KEY_CHARS and bool(re.fullmatch(schema.KEY_PATTERN, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +43,7 @@ class SplitOptions:
     by: str = "signer"
     """One of `RULES`."""
     fractions: Mapping[str, float] = field(default_factory=lambda: {"train": 0.8, "test": 0.2})
-    """Side → fraction of the signers; in the order in which they are written."""
+    """Side → fraction of the signers (age bands, sentences); in the order they are written."""
     seed: int = 17
     folds: int = 5
     """Number of folds of ``kfold``."""
@@ -52,21 +60,23 @@ class SplitOptions:
                 "to 1."
             )
         for name in self.fractions:
-            if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
-                raise RecipeError(f"[split] fractions: {name!r} cannot be the name of a side.")
+            if not _is_side(name):
+                raise RecipeError(
+                    f"[split] fractions: {name[:40]!r} cannot be the name of a side.", hint=_SIDE
+                )
         if self.folds < 2:
             raise RecipeError(f"[split] folds = {self.folds}: expected at least 2.")
         if self.by == "list" and self.file is None:
             raise RecipeError('[split] by = "list" needs the key file.')
 
 
-def _shuffled(signers: Iterable[str], *, seed: int) -> list[str]:
-    """Signers in an order that depends on the seed and their names only."""
-    return sorted(signers, key=lambda s: (hashlib.sha256(f"{seed}:{s}".encode()).digest(), s))
+def _shuffled(values: Iterable[str], *, seed: int) -> list[str]:
+    """Signers, say, in an order that depends on the seed and their names only."""
+    return sorted(values, key=lambda s: (hashlib.sha256(f"{seed}:{s}".encode()).digest(), s))
 
 
 def _counts(number: int, fractions: Mapping[str, float]) -> dict[str, int]:
-    """How many of `number` signers each side gets: largest remainders, none left empty."""
+    """How many of `number` values each side gets: largest remainders, none left empty."""
     exact = {side: Fraction(str(part)) * number for side, part in fractions.items()}
     counts = {side: max(1, int(value)) for side, value in exact.items()}
     order = list(fractions)
@@ -80,26 +90,48 @@ def _counts(number: int, fractions: Mapping[str, float]) -> dict[str, int]:
 
 
 Sides = dict[str, dict[str, str]]
-"""Name of a split → signer_id → side."""
+"""Name of a split → signer_id (or sentence) → side."""
 
 
-def by_signer(signers: Sequence[str], *, options: SplitOptions) -> Sides:
-    """One split, with the stated fraction of signers on each side."""
-    if len(signers) < len(options.fractions):
+def _by_fractions(values: Collection[str], *, options: SplitOptions, what: str) -> dict[str, str]:
+    if len(values) < len(options.fractions):
         raise UsageError(
-            f"{len(signers)} signer(s) cannot fill the {len(options.fractions)} sides "
+            f"{len(values)} {what}(s) cannot fill the {len(options.fractions)} sides "
             f"{', '.join(options.fractions)}.",
-            hint="Record more signers, or ask for fewer sides.",
+            hint=f"Record more {what}s, or ask for fewer sides.",
         )
-    order = _shuffled(signers, seed=options.seed)
+    order = _shuffled(values, seed=options.seed)
     sides = {}
     for side, count in _counts(len(order), options.fractions).items():
         sides.update(dict.fromkeys(order[:count], side))
         order = order[count:]
-    return {"signer": sides}
+    return sides
 
 
-def leave_one_out(signers: Sequence[str], *, options: SplitOptions) -> Sides:
+def by_signer(signers: Collection[str], *, options: SplitOptions) -> Sides:
+    """One split, with the stated fraction of signers on each side."""
+    return {"signer": _by_fractions(signers, options=options, what="signer")}
+
+
+def by_age(signers: Mapping[str, str | None], *, options: SplitOptions) -> Sides:
+    """One split, with the stated fraction of age bands on each side; `signers` have a band each."""
+    ageless = sorted(signer for signer, band in signers.items() if band is None)
+    if ageless:
+        raise IncompleteDataset(
+            f"{len(ageless)} signer(s) have no age band: {_some(ageless)}.",
+            hint="Fill in the column age_band in the file of signers.",
+        )
+    bands = {band for band in signers.values() if band is not None}
+    sides = _by_fractions(bands, options=options, what="age band")
+    return {"age": {signer: sides[band or ""] for signer, band in signers.items()}}
+
+
+def by_sentence(sentences: Collection[str], *, options: SplitOptions) -> Sides:
+    """One split, with the stated fraction of sentences on each side; signers may be on several."""
+    return {"sentence": _by_fractions(sentences, options=options, what="sentence")}
+
+
+def leave_one_out(signers: Collection[str], *, options: SplitOptions) -> Sides:
     """One split per signer, who alone is the test side."""
     del options
     if len(signers) < 2:
@@ -107,7 +139,7 @@ def leave_one_out(signers: Sequence[str], *, options: SplitOptions) -> Sides:
     return {f"loso-{out}": {s: "test" if s == out else "train" for s in signers} for out in signers}
 
 
-def k_folds(signers: Sequence[str], *, options: SplitOptions) -> Sides:
+def k_folds(signers: Collection[str], *, options: SplitOptions) -> Sides:
     """One split per fold; every signer is in the test side of exactly one."""
     if len(signers) < options.folds:
         raise UsageError(f"{options.folds} folds need at least as many signers ({len(signers)}).")
@@ -119,98 +151,143 @@ def k_folds(signers: Sequence[str], *, options: SplitOptions) -> Sides:
     }
 
 
-def by_list(signers: Sequence[str], *, options: SplitOptions) -> Sides:
-    """The split that a file lists; signers it leaves out have no side."""
+def by_list(signers: Collection[str], *, options: SplitOptions) -> Sides:
+    """The split that a file lists, as it lists it."""
     path = Path(options.file or "")
     if not path.is_file():
-        raise MissingFile(f"there is no split list {options.file!r}.")
+        raise MissingFile(
+            f"there is no split list {options.file!r}.", hint="See [split] file in the recipe."
+        )
     sides: dict[str, str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as text:
-        reader = csv.DictReader(text, delimiter="\t" if path.suffix == ".tsv" else ",")
-        if not {"signer_id", "split"} <= set(reader.fieldnames or []):
+    for line, name, side in _listed(path):
+        where = f"{path.name}:{line}"
+        if not name:
             raise AnnotationError(
-                f"{path.name}: expected the columns signer_id and split, found "
-                f"{', '.join(reader.fieldnames or []) or 'none'}."
+                f"{where}: the cell 'signer_id' is empty.", hint="Fill it in, or delete the row."
             )
-        for row in reader:
-            signer, side = (row["signer_id"] or "").strip(), (row["split"] or "").strip()
-            if not re.fullmatch(schema.KEY_PATTERN, side):
-                raise AnnotationError(
-                    f"{path.name}:{reader.line_num}: {side[:40]!r} cannot be the name of a side.",
-                    hint="Use lower-case letters, digits, '_' and '-'.",
-                )
-            if sides.get(signer, side) != side:
-                raise SplitLeak(
-                    f"{path.name}:{reader.line_num}: signer {signer!r} is on two sides, "
-                    f"{sides[signer]!r} and {side!r} (K402)."
-                )
-            sides[signer] = side
-    return {"list": {s: sides[s] for s in signers if s in sides}}
+        if not _is_side(side):
+            raise AnnotationError(
+                f"{where}: {side[:40]!r} cannot be the name of a side.", hint=_SIDE
+            )
+        signer = key_of(name, prefix="signer")
+        if sides.setdefault(signer, side) != side:
+            raise SplitLeak(
+                f"{where}: signer {signer!r} is on two sides, {sides[signer]!r} and {side!r} "
+                "(K402).",
+                hint="Keep one of the rows.",
+            )
+    if sides.keys().isdisjoint(signers):
+        raise AnnotationError(
+            f"{path.name} names no signer of this dataset: it lists "
+            f"{_some(list(sides)) or 'nobody'}; the dataset has {_some(sorted(signers))}.",
+            hint="Name the right list, or write the signers as the annotations do.",
+        )
+    return {"list": sides}
+
+
+def _listed(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Line, signer and side of each row of a split list."""
+    columns = ("signer_id", "split")
+    for line, row in table.read_rows(path, names=columns):
+        missing = [column for column in columns if column not in row]
+        if missing:
+            raise AnnotationError(
+                f"{path.name} has no column {missing[0]!r}; it has {_some(list(row))[:200]}.",
+                hint="Write the names of the columns into the first line: signer_id,split",
+            )
+        yield line, row["signer_id"], row["split"]
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
 
 
 RULES: Mapping[str, Callable[..., Sides]] = {
     "signer": by_signer,
+    "age": by_age,
+    "sentence": by_sentence,
     "loso": leave_one_out,
     "kfold": k_folds,
     "list": by_list,
 }
-"""How signers are assigned. A rule sees signers only, so no rule can divide one."""
+"""How sides are assigned. A rule sees signers (or sentences) only, so no rule can divide one."""
 
 
-def check_disjoint(clips: Iterable[Clip], sides: Mapping[str, str], *, name: str) -> None:
+def check_disjoint(placed: Iterable[tuple[Clip, str]], *, name: str, unit: str) -> None:
     """Refuse a split with anything on two sides.
+
+    Args:
+        placed: Clips with their sides.
+        name: Name of the split.
+        unit: What it assigns: `signer_id`, or `sentence`, where signers and recordings may be
+            on several sides.
 
     Raises:
         SplitLeak: A signer, a recording or a clip with identical frames is on two sides.
     """
-    seen: dict[tuple[str, str], tuple[str, str]] = {}
-    for clip in clips:
-        side = sides.get(clip.signer_id or "")
-        if side is None:
-            continue
-        for what, value in (
-            ("signer", clip.signer_id),
-            ("recording", clip.recording_id),
-            ("clip with identical frames", clip.frames_sha256),
-        ):
+    seen: dict[tuple[str, str], tuple[Clip, str]] = {}
+    for clip, side in placed:
+        found = [("clip with identical frames", clip.frames_sha256)]
+        if unit == "sentence":
+            found.insert(0, ("sentence", _value(clip, unit)))
+        else:
+            found[:0] = [("signer", clip.signer_id), ("recording", clip.recording_id)]
+        for what, value in found:
             if value is None:
                 continue
-            other, other_clip = seen.setdefault((what, value), (side, clip.clip_id))
-            if other != side:
+            other, other_side = seen.setdefault((what, value), (clip, side))
+            if other_side != side:
                 raise SplitLeak(
-                    f"split {name!r}: the {what} {value} would be on both {other!r} "
-                    f"({other_clip}) and {side!r} ({clip.clip_id}) (K402).",
+                    f"split {name!r}: the {what} {value} would be on both {other_side!r} "
+                    f"({_place(other)}) and {side!r} ({_place(clip)}) (K402).",
                     hint="Look for a recording with two signers, or a copied clip.",
                 )
 
 
-def _lopsided(clips: Iterable[Clip], sides: Mapping[str, str], *, name: str) -> list[Issue]:
+def _place(clip: Clip) -> str:
+    """Where people find a clip."""
+    return f"{clip.source_file}, {clip.start_ms}-{clip.end_ms} ms, signer {clip.signer_id}"
+
+
+def _value(clip: Clip, unit: str) -> str | None:
+    """What of a clip decides its side."""
+    return clip.signer_id if unit == "signer_id" else clip.sentence
+
+
+def _issue(code: str, *, name: str, key: str, message: str) -> Issue:
+    known = CODES[code]
+    return Issue(
+        severity=known.severity, code=code, table=f"splits/{name}", key=key, message=message,
+        hint=known.action,
+    )  # fmt: skip
+
+
+def _lopsided(placed: Iterable[tuple[Clip, str]], *, name: str) -> Iterator[Issue]:
     """Classes of one side that another side never shows."""
     classes: dict[str, set[str]] = defaultdict(set)
-    for clip in clips:
-        if clip.gloss_id is not None and (clip.signer_id or "") in sides:
-            classes[sides[clip.signer_id or ""]].add(clip.gloss_id)
-    issues = []
+    for clip, side in placed:
+        if clip.gloss_id is not None:
+            classes[side].add(clip.gloss_id)
     for side in sorted(classes):
         others = set().union(*(classes[s] for s in classes if s != side))
         alone = sorted(classes[side] - others)
         if alone:
-            listed = ", ".join(alone[:5]) + (" …" if len(alone) > 5 else "")
-            issues.append(
-                Issue(
-                    severity=CODES["K403"].severity,
-                    code="K403",
-                    table=f"splits/{name}",
-                    key=side,
-                    message=f"{len(alone)} class(es) occur in {side!r} only: {listed}",
-                    hint=CODES["K403"].action,
-                )
-            )
-    return issues
+            message = f"{len(alone)} class(es) occur in {side!r} only: {_some(alone)}"
+            yield _issue("K403", name=name, key=side, message=message)
+
+
+def _dependent(placed: Iterable[tuple[Clip, str]], *, name: str) -> Issue:
+    """Says how many signers a split by sentences has on several sides."""
+    sides: dict[str | None, set[str]] = defaultdict(set)
+    for clip, side in placed:
+        sides[clip.signer_id].add(side)
+    both = sum(len(found) > 1 for found in sides.values())
+    message = f"by sentences: {both} of {len(sides)} signer(s) are on several sides"
+    return _issue("K405", name=name, key=name, message=message)
 
 
 def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int]]:
-    """Assign whole signers to sides and write each split as a table and as a text list.
+    """Assign whole signers (or sentences) to sides; write each split as a table and a text list.
 
     The tables are ``tables/splits/<name>.parquet``, the lists ``reports/splits/<name>.csv``.
     Splits of an earlier run are replaced.
@@ -220,42 +297,39 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
 
     Raises:
         SplitLeak: The split would leak; nothing is written.
-        IncompleteDataset: There are clips without a signer.
+        IncompleteDataset: There are clips without a signer, or without the age band or sentence
+            that the rule goes by.
         UsageError: There are fewer signers than sides or folds.
+        AnnotationError: The split list cannot be read, or names no signer of the dataset.
     """
     clips = dataset.read("clips", Clip)
-    nameless = [clip for clip in clips if clip.signer_id is None]
-    if nameless:
-        raise IncompleteDataset(
-            f"{len(nameless)} clip(s) have no signer, the first is {nameless[0].clip_id} (K321).",
-            hint="Fill in the signer in the annotations; no split by signer is possible without.",
-        )
-    signers = sorted({clip.signer_id for clip in clips if clip.signer_id})
-    if not signers:
-        raise IncompleteDataset("there is no clip to split.", hint="Look at: kslds info DIR")
-    splits = RULES[options.by](signers, options=options)
+    unit = "sentence" if options.by == "sentence" else "signer_id"
+    _check_complete(clips, unit=unit)
+    bands: dict[str, str | None] = {}
+    if options.by == "age":
+        bands = {s.signer_id: s.age_band for s in dataset.read("signers", Signer)}
+    values = sorted({_value(clip, unit) or "" for clip in clips})
+    splits = RULES[options.by]({value: bands.get(value) for value in values}, options=options)
     issues: list[Issue] = []
+    placed: dict[str, list[tuple[Clip, str]]] = {}
     for name, sides in splits.items():
-        check_disjoint(clips, sides, name=name)
-        issues += _lopsided(clips, sides, name=name)
+        strangers = sorted(set(sides) - set(values))
+        if strangers:
+            message = f"there is no clip of {len(strangers)} listed signer(s): {_some(strangers)}"
+            issues.append(_issue("K404", name=name, key=strangers[0], message=message))
+        for stranger in strangers:
+            del sides[stranger]
+        placed[name] = [(c, sides[v]) for c in clips if (v := _value(c, unit) or "") in sides]
+        check_disjoint(placed[name], name=name, unit=unit)
+        issues += _lopsided(placed[name], name=name)
+        if unit == "sentence":
+            issues.append(_dependent(placed[name], name=name))
 
-    folder = dataset.root / "tables" / "splits"
-    for stale in folder.glob("*.parquet"):
-        if stale.stem not in splits:
-            stale.unlink()
-            (dataset.root / "reports" / "splits" / f"{stale.stem}.csv").unlink(missing_ok=True)
-    for name, sides in splits.items():
-        rows = [SplitRow(split=s, unit="signer_id", value=v) for v, s in sides.items()]
-        dataset.write(f"splits/{name}", rows, record=SplitRow)
-        lines = ["signer_id,split", *(f"{signer},{sides[signer]}" for signer in sorted(sides))]
-        write_bytes(
-            dataset.root / "reports" / "splits" / f"{name}.csv", ("\n".join(lines) + "\n").encode()
-        )
+    _write(dataset, splits, unit=unit)
     kept = dataset.read("issues", Issue) if dataset.has("issues") else []
     dataset.write("issues", [*(i for i in kept if not i.code.startswith("K4")), *issues])
-
     first = next(iter(splits))
-    sideless = [c for c in clips if c.signer_id not in splits[first]]
+    sideless = [c for c in clips if (_value(c, unit) or "") not in splits[first]]
     dataset.close_books(
         "split",
         rows_in=len(clips),
@@ -266,11 +340,45 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
             for c in sideless
         ],
     )  # fmt: skip
+    counts = {name: Counter(side for _, side in members) for name, members in placed.items()}
     return {
         name: {
-            side: sum(sides.get(c.signer_id or "") == side for c in clips)
+            side: counts[name][side]
             for side in dict.fromkeys([*options.fractions, *sides.values()])
-            if side in sides.values()
+            if side in counts[name]
         }
         for name, sides in splits.items()
     }
+
+
+def _check_complete(clips: Sequence[Clip], *, unit: str) -> None:
+    """Has every clip what decides its side, and whom to ask for consent?"""
+    if not clips:
+        raise IncompleteDataset("there is no clip to split.", hint="Look at: kslds info DIR")
+    nameless = [clip for clip in clips if clip.signer_id is None]
+    if nameless:
+        raise IncompleteDataset(
+            f"{len(nameless)} clip(s) have no signer, the first is {nameless[0].clip_id} (K321).",
+            hint="Fill in the signer in the annotations; no split by signer is possible without.",
+        )
+    wordless = [clip for clip in clips if _value(clip, unit) is None]
+    if wordless:
+        raise IncompleteDataset(
+            f"{len(wordless)} clip(s) have no sentence, the first is {_place(wordless[0])}.",
+            hint="Fill in the sentence in the annotations, or split by signer.",
+        )
+
+
+def _write(dataset: Dataset, splits: Sides, *, unit: str) -> None:
+    """Write each split as a table and as a text list, in place of those of an earlier run."""
+    lists = dataset.root / "reports" / "splits"
+    for stale in (dataset.root / "tables" / "splits").glob("*.parquet"):
+        if stale.stem not in splits:
+            stale.unlink()
+            (lists / f"{stale.stem}.csv").unlink(missing_ok=True)
+    for name, sides in splits.items():
+        rows = [SplitRow(split=s, unit=unit, value=v) for v, s in sides.items()]
+        dataset.write(f"splits/{name}", rows, record=SplitRow)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([(unit, "split"), *sorted(sides.items())])
+        write_bytes(lists / f"{name}.csv", text.getvalue().encode())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kslds
-from kslds import loader
-from kslds.errors import CorruptData, IncompleteDataset, UsageError
+from kslds import loader, pack
+from kslds.errors import CorruptData, IncompleteDataset, MissingFile, UsageError
 from kslds.manifest import Dataset
 from tests.painting import read_number
 
@@ -212,3 +214,188 @@ def test_a_shard_index_that_differs_is_noticed(small: Dataset, tmp_path: Path) -
     shutil.copy(other, root / "shards" / "h264" / "train-00000.index.parquet")
     with pytest.raises(CorruptData, match=r"train-00000\.index\.parquet"):
         kslds.load(root)
+
+
+# --------------------------------------------------------------------------- fields, damage, arguments
+
+
+def test_fields_are_those_of_the_samples_without_the_video(small: Dataset) -> None:
+    for encoding in ("h264", "jpeg"):
+        stream = kslds.load(small.root, num_frames=1, encoding=encoding)
+        fields = list(stream.fields())
+        samples = list(stream)
+        assert [sample.pop("video").shape[0] for sample in samples] == [1] * 16
+        assert fields == samples
+
+
+def test_fields_are_the_whole_side_for_every_rank_and_leave_the_epoch_alone(small: Dataset) -> None:
+    stream = kslds.load(small.root, num_frames=1, shuffle=True, rank=1, world_size=3)
+    iterator = iter(stream)
+    first = next(iterator)["key"]
+    assert {f["key"] for f in stream.fields()} == all_keys(small, "train")
+    rest = [sample["key"] for sample in iterator]
+    again = kslds.load(small.root, num_frames=1, shuffle=True, rank=1, world_size=3)
+    assert [first, *rest] == keys(again)
+
+
+def test_fields_need_no_readable_video(copy: Path) -> None:
+    tar = copy / "shards" / "h264" / "train-00000.tar"
+    video = next(m for m in pack.read_index(tar)[0] if m.field == "mp4")
+    flip(tar, video.offset + video.size // 2)
+    assert len(list(kslds.load(copy).fields())) == 16
+
+
+@pytest.fixture
+def copy(small: Dataset, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(small.root, tmp_path / "copy"))
+
+
+def flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_changed_label_is_noticed(copy: Path) -> None:
+    tar = copy / "shards" / "h264" / "train-00000.tar"
+    text = next(m for m in pack.read_index(tar)[0] if m.field == "json")
+    data = tar.read_bytes()
+    at = data.index(b'"label":', text.offset) + len('"label":')
+    flip(tar, at)  # 0 becomes 1
+    message = rf"train-00000\.tar: the bytes of {text.key}\.json .*kslds shard DIR"
+    for read in (list, lambda stream: list(stream.fields())):
+        with pytest.raises(CorruptData, match=message):
+            read(kslds.load(copy, num_frames=1))
+
+
+def test_a_tar_that_was_cut_off_is_noticed(copy: Path) -> None:
+    tar = copy / "shards" / "h264" / "train-00000.tar"
+    text = [m for m in pack.read_index(tar)[0] if m.field == "json"][-1]
+    tar.write_bytes(tar.read_bytes()[: text.offset + text.size // 2])
+    with pytest.raises(CorruptData, match=rf"{text.key}\.json"):
+        list(kslds.load(copy).fields())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"encoding": "av2"}, "names the encoding 'av2'; expected 'h264'"),
+        ({"encoding": None}, "names the encoding None"),
+        ({"splits": {"train": {"shards": [{"file": "../../x-00000.tar"}]}}}, "name of a shard"),
+        ({"splits": {"train": {"shards": [{"file": "train-00000.tar"}]}}}, "index_sha256"),
+        ({"splits": {"train": {"shards": [7]}}}, "no usable index"),
+        ({"splits": {"train": None}}, "no usable index"),
+        ({"splits": []}, "is not an index of shards"),
+        ({"classes": None}, "no usable index"),
+    ],
+)
+def test_an_odd_index_is_said_to_be_one(copy: Path, changes: dict[str, Any], message: str) -> None:
+    path = copy / "shards" / "h264" / "index.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}))
+    with pytest.raises(CorruptData, match=message) as caught:
+        kslds.load(copy)
+    assert str(copy) in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_frames": "8"}, "num_frames='8': expected a whole number"),
+        ({"num_frames": True}, "num_frames=True"),
+        ({"num_frames": 2.0}, r"num_frames=2\.0"),
+        ({"num_frames": 10**9}, "num_frames=1000000000: expected at most 100000"),
+        ({"seed": 1.5}, r"seed=1\.5"),
+        ({"seed": -1}, "seed=-1: expected a whole number, at least 0"),
+        ({"shuffle": "yes"}, "shuffle='yes': expected True or False"),
+        ({"rank": 1}, "rank=1 and world_size=None: one says nothing without the other"),
+        ({"world_size": 2}, "rank=None and world_size=2"),
+        ({"rank": 2, "world_size": 2}, "rank=2: expected at most 1"),
+        ({"rank": -1, "world_size": 2}, "rank=-1"),
+        ({"rank": 0, "world_size": 0}, "world_size=0"),
+        ({"rank": "0", "world_size": 2}, "rank='0'"),
+        ({"encoding": "av2"}, "encoding='av2' is not one of h264, jpeg"),
+        ({"encoding": ["h264"]}, "is not one of h264, jpeg"),
+        ({"split": ["train"]}, "has no split"),
+        ({"sampling": None}, "sampling=None"),
+        ({"output": "jax"}, "output='jax'"),
+    ],
+)
+def test_wrong_arguments_are_named(small: Dataset, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        kslds.load(small.root, **options)
+
+
+def test_numbers_of_numpy_are_numbers(small: Dataset) -> None:
+    stream = kslds.load(small.root, num_frames=np.int64(2), seed=np.uint8(3))
+    assert next(iter(stream))["video"].shape[0] == 2
+
+
+def test_a_path_that_is_no_dataset_is_said_to_be_none(small: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(MissingFile, match=r"there is no folder .*nowhere"):
+        kslds.load(tmp_path / "nowhere")
+    file = tmp_path / "file.txt"
+    file.write_text("x")
+    with pytest.raises(UsageError, match=r"file\.txt is a file"):
+        kslds.load(file)
+    with pytest.raises(UsageError, match="None is not a path"):
+        kslds.load(None)  # type: ignore[arg-type]
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "h264").write_text("a file where a folder should be")
+    with pytest.raises(IncompleteDataset, match="no finished shards"):
+        kslds.load(tmp_path)
+    assert len(kslds.load(bytes(small.root).decode())) == 16
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epoch": -1}, "epoch=-1"),
+        ({"epoch": "1"}, "epoch='1'"),
+        ({"progress": 3}, "progress is not a list"),
+        ({"progress": [3]}, "progress is not a list"),
+        ({"progress": [[]]}, "is empty"),
+        ({"progress": [["a"]]}, "a count of the state='a'"),
+        ({"progress": [[-1]]}, "a count of the state=-1"),
+        ({"progress": [[2**80]]}, "expected at most"),
+        ({"worker": [0, 1]}, "three numbers"),
+        ({"worker": "abc"}, "is not a list"),
+        ({"seed": 4}, r"on another seed \(4, not 0\)"),
+        ({"shuffle": True}, r"on another shuffle"),
+        ({"split": "test"}, "on another split"),
+        ({"dataset_sha256": "0"}, "on another dataset"),
+        ({"more": 1}, "not the state of a stream"),
+    ],
+)
+def test_a_state_that_is_none_is_refused_and_changes_nothing(
+    small: Dataset, changes: dict[str, Any], message: str
+) -> None:
+    stream = kslds.load(small.root, num_frames=1)
+    state = stream.state_dict()
+    with pytest.raises(UsageError, match=message):
+        stream.load_state_dict({**state, **changes})
+    assert stream.state_dict() == state
+    for other in (None, [], {}, {"epoch": 0}):
+        with pytest.raises(UsageError, match="not the state of a stream"):
+            stream.load_state_dict(other)  # type: ignore[arg-type]
+
+
+def test_a_state_survives_json(small: Dataset) -> None:
+    stream = kslds.load(small.root, num_frames=1, shuffle=True, seed=3)
+    state = stream.state_dict(batches=3, batch_size=2, num_workers=2)
+    other = kslds.load(small.root, num_frames=1, shuffle=True, seed=3)
+    other.load_state_dict(json.loads(json.dumps(state)))
+    assert len(keys(other)) == 10
+
+
+def test_wrong_counts_and_epochs_are_refused(small: Dataset) -> None:
+    stream = kslds.load(small.root)
+    for call in (
+        lambda: stream.set_epoch(-1),
+        lambda: stream.set_epoch("2"),  # type: ignore[arg-type]
+        lambda: stream.state_dict(batches=-1),
+        lambda: stream.state_dict(batches=1, batch_size=0),
+        lambda: stream.state_dict(batches=1, num_workers=-1),
+    ):
+        with pytest.raises(UsageError, match="expected a whole number"):
+            call()

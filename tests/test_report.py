@@ -354,7 +354,7 @@ def test_a_half_built_dataset_has_a_page(copy: Dataset, missing: tuple[str, ...]
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     json.dumps(summary(copy))
     page = Page(report(copy))
-    assert page.tags["section"] == 12
+    assert page.tags["section"] == 13
     assert page.tags["img"] == (0 if "clips" in missing else 1)
     assert (copy.root / "reports" / "contact-sheet.png").is_file() == ("clips" not in missing)
 

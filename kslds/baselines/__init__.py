@@ -330,10 +330,9 @@ def _prepare(
 
     rows: dict[str, list[dict[str, Any]]] = {}
     for split in (settings.train_split, settings.test_split):
-        # One frame is the least that the loader decodes; only the fields are kept.
         stream = loader.load(dataset_path, split=split, num_frames=1, rank=0, world_size=1)
         rows[split] = []
-        for sample in stream:
+        for sample in stream.fields():
             rows[split].append({k: sample[k] for k in ("key", "gloss_id", "emotion", "signer_id")})
             if progress is not None:
                 progress(f"labels of {split}", len(rows[split]), len(stream))

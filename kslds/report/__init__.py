@@ -52,12 +52,13 @@ def report(dataset: Dataset, *, progress: Progress | None = None) -> Path:
     else:
         (folder / "contact-sheet.png").unlink(missing_ok=True)
     tell("report", 2, 3)
-    split, sides = main_split(dataset)
+    split, unit, sides = main_split(dataset)
     data = Data(
         dataset=dataset,
         facts=summary(dataset),
         clips=clips_of(dataset),
         split=split,
+        unit=unit,
         sides=sides,
         names=sign_names(dataset),
         sheet=sheet,

@@ -68,7 +68,7 @@ def _spread(clips: pd.DataFrame, *, rows: int) -> pd.DataFrame:
 
 def choose(dataset: Dataset, *, rows: int) -> list[Shown]:
     """The clips of the contact sheet, in the order of its rows; none before there are packs."""
-    packs, names, (_, sides) = _packs(dataset), sign_names(dataset), main_split(dataset)
+    packs, names, (_, unit, sides) = _packs(dataset), sign_names(dataset), main_split(dataset)
     clips = clips_of(dataset)
     clips = clips[clips["recording_id"].isin(list(packs))]
     records: list[dict[str, Any]] = [
@@ -77,7 +77,7 @@ def choose(dataset: Dataset, *, rows: int) -> list[Shown]:
     ]
     records.sort(
         key=lambda r: (
-            side_order(sides.get(r["signer_id"], "")), r["signer_id"] or "", r["gloss_id"] or "",
+            side_order(sides.get(r[unit], "")), r["signer_id"] or "", r["gloss_id"] or "",
             r["clip_id"],
         )
     )  # fmt: skip
@@ -87,7 +87,7 @@ def choose(dataset: Dataset, *, rows: int) -> list[Shown]:
         called = [name for name in names.get(gloss, ()) if name]
         about = [
             gloss if called else None, record["signer_id"], record["emotion"],
-            f"{frames} frames, {record['seconds']:.2f} s", sides.get(record["signer_id"]),
+            f"{frames} frames, {record['seconds']:.2f} s", sides.get(record[unit]),
         ]  # fmt: skip
         shown.append(
             Shown(

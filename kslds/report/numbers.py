@@ -16,8 +16,10 @@ from kslds import schema
 from kslds.errors import CorruptData
 from kslds.manifest import Dataset
 
+OPTIONAL_STAGES = ("merge-recordings", "merge-segments", "consensus")
+
 STAGES = (
-    "ingest-recordings", "ingest-segments", "trim", "resize", "split", "shard",
+    "ingest-recordings", "ingest-segments", *OPTIONAL_STAGES, "trim", "resize", "split", "shard",
 )  # fmt: skip
 """The stages that keep books, in the order of a build."""
 
@@ -40,7 +42,7 @@ def frame(dataset: Dataset, table: str, *, columns: Sequence[str]) -> pd.DataFra
 def clips_of(dataset: Dataset) -> pd.DataFrame:
     """The clips, with their length in a column `seconds`."""
     numbers = ("num_frames", "fps_num", "fps_den")
-    columns = ("clip_id", "recording_id", "gloss_id", "emotion", "signer_id", *numbers)
+    columns = ("clip_id", "recording_id", "gloss_id", "emotion", "signer_id", "sentence", *numbers)
     clips = frame(dataset, "clips", columns=columns)
     frames, rate, per = (clips[name].astype("float64") for name in numbers)
     return clips.assign(seconds=frames * per / rate)
@@ -71,18 +73,13 @@ def split_names(dataset: Dataset) -> list[str]:
     return sorted(path.stem for path in (dataset.root / "tables" / "splits").glob("*.parquet"))
 
 
-def sides_of(dataset: Dataset, *, split: str) -> dict[str, str]:
-    """Signer → side of a split."""
-    rows = frame(dataset, f"splits/{split}", columns=("split", "value"))
-    return dict(zip(rows["value"], rows["split"], strict=True))
-
-
-def main_split(dataset: Dataset) -> tuple[str | None, dict[str, str]]:
-    """The split that the shards follow (else the first), and its signer → side."""
+def main_split(dataset: Dataset) -> tuple[str | None, str, dict[str, str]]:
+    """The split that the shards follow (else the first), the column it goes by, value → side."""
     names = split_names(dataset)
     chosen = dataset.provenance.get("split")
     name = chosen if chosen in names else next(iter(names), None)
-    return name, {} if name is None else sides_of(dataset, split=name)
+    unit, sides = ("signer_id", {}) if name is None else dataset.sides(name)
+    return name, unit, sides
 
 
 def side_order(side: str) -> tuple[int, str]:
@@ -105,22 +102,24 @@ def results(dataset: Dataset) -> list[dict[str, Any]]:
 
 def _split_facts(dataset: Dataset, clips: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     """Split → side → what it holds."""
-    signer, signers = pd.factorize(clips["signer_id"])
+    signer = pd.factorize(clips["signer_id"])[0]
+    units = {unit: pd.factorize(clips[unit]) for unit in ("signer_id", "sentence")}
     gloss = pd.factorize(clips["gloss_id"])[0]
     seconds = clips["seconds"].to_numpy(dtype=float)
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for name in split_names(dataset)[:MAX_SPLITS]:
-        sides = sides_of(dataset, split=name)
+        unit, sides = dataset.sides(name)
+        of_row, values = units[unit]
         order = sorted(set(sides.values()), key=side_order)
         place = {side: i for i, side in enumerate(order)}
-        # One more for signers without a side; clips without a signer (-1) take it, too.
-        of_signer = np.array([*(place.get(sides.get(s, ""), -1) for s in signers), -1])
-        of_clip = of_signer[signer]
+        # One more for values without a side; clips without a value (-1) take it, too.
+        of_value = np.array([*(place.get(sides.get(v, ""), -1) for v in values), -1])
+        of_clip = of_value[of_row]
         found[name] = {}
         for side, i in place.items():
             here = of_clip == i
             found[name][side] = {
-                "signers": int(np.count_nonzero(of_signer == i)),
+                "signers": int(np.count_nonzero(np.bincount(signer[here] + 1)[1:])),
                 "clips": int(np.count_nonzero(here)),
                 "classes": int(np.count_nonzero(np.bincount(gloss[here] + 1)[1:])),
                 "seconds": round(float(seconds[here].sum()), 3),

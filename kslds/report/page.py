@@ -28,6 +28,7 @@ from kslds.report.markup import (
 )
 from kslds.report.numbers import (
     MAX_SPLITS,
+    OPTIONAL_STAGES,
     SEVERITIES,
     STAGES,
     frame,
@@ -41,6 +42,9 @@ from kslds.schema import CODES
 _DOES = {
     "ingest-recordings": ("reads the media files", "files"),
     "ingest-segments": ("reads the annotations", "annotated segments"),
+    "consensus": ("makes one segment of what several annotators drew", "segments"),
+    "merge-recordings": ("takes over the recordings of other datasets", "recordings"),
+    "merge-segments": ("takes over their segments and clips", "segments"),
     "trim": ("finds the frames of every segment", "segments"),
     "resize": ("cuts and resizes the clips", "clips"),
     "split": ("gives every clip a side", "clips"),
@@ -70,8 +74,10 @@ class Data:
     clips: pd.DataFrame
     split: str | None
     """The split that is shown in detail."""
+    unit: str
+    """What that split assigns: a column of the clips, `signer_id` or `sentence`."""
     sides: Mapping[str, str]
-    """Signer → side of that split."""
+    """Value of that column → side."""
     names: Mapping[str, tuple[str, str]]
     """Gloss → Kazakh and Russian name."""
     sheet: Sequence[Shown]
@@ -106,7 +112,10 @@ def _overview(data: Data) -> Sequence[object]:
         (clips["frames"], "frames"),
         (duration(clips["seconds"]), "of clips"),
     ]
-    missing = [name for name in STAGES if name not in facts["stages"]]
+    needed = [name for name in STAGES if name not in OPTIONAL_STAGES]
+    if "merge-segments" in facts["stages"]:
+        needed = needed[needed.index("split") :]
+    missing = [name for name in needed if name not in facts["stages"]]
     following = missing[0].partition("-")[0] if missing else ""
     tools = [f"kslds {provenance['kslds']}"] if "kslds" in provenance else []
     tools += [provenance["ffmpeg"]] if "ffmpeg" in provenance else []
@@ -225,6 +234,66 @@ def _issues(data: Data) -> Sequence[object]:
     ]  # fmt: skip
 
 
+def _agreement(data: Data) -> Sequence[object]:
+    path = data.folder / "agreement.json"
+    if not path.is_file():
+        return [el("p", "Nothing was annotated by several people.")]
+    found = read_json(path)
+    shared = found["groups"] - found["groups_by_annotators"].get("1", 0)
+    rule = found["rule"]
+    became = (
+        "Each annotator’s segment is a clip of its own; a rule under [consensus] would make one "
+        "of them."
+        if rule == "none"
+        else f"One segment stands for each group; its boundaries follow the rule “{rule}”."
+    )
+    apart = [
+        (name, spread["mean"], spread["median"], spread["min"], spread["max"])
+        for name, spread in (
+            ("Overlap (IoU)", found["iou"]),
+            ("Between the starts, ms", found["start_ms"]),
+            ("Between the ends, ms", found["end_ms"]),
+        )
+        if spread
+    ]
+    labels = [
+        (name, kind["compared"], kind["agreed"], "–" if alpha is None else f"{alpha:.3f}")
+        for name, kind in (("Labels", found["labels"]), ("Emotions", found["emotions"]))
+        for alpha in (kind["krippendorff_alpha"],)
+    ]
+    pairs = [
+        (f"{row['a']} and {row['b']}", row["shared"], row["only_a"], row["only_b"], row["iou"],
+         row["start_ms"], row["end_ms"], row["same_label"],
+         "–" if row["cohen_kappa"] is None else f"{row['cohen_kappa']:.3f}")
+        for row in found["pairs"]
+    ]  # fmt: skip
+
+    def place(row: Mapping[str, Any]) -> str:
+        return f"{row['file']}, {row['start_ms']} to {row['end_ms']} ms"
+
+    review = [(place(r), r["said"], r["became"], "yes" if r["tied"] else "") for r in
+              found["review"][:_MAX_ROWS_OPEN]]  # fmt: skip
+    furthest = [
+        (place(r), r["iou"], r["start_apart_ms"], r["end_apart_ms"]) for r in found["furthest"]
+    ]
+    return [
+        el("p", f"{count(len(found['annotators']), 'annotator')}. Of "
+           f"{count(found['groups'], 'group')} of segments that mean the same sign (IoU of at "
+           f"least {found['min_iou']:g}), {shared:,} are by more than one of them. {became}"),
+        table("How far boundaries are apart", ("", "Mean", "Middle", "Least", "Most"), apart),
+        table("Agreement on labels", ("", "Groups compared", "All agree", "Krippendorff’s alpha"),
+              labels),
+        table("Pairs of annotators", ("Annotators", "Both", "Only the first", "Only the second",
+              "IoU", "Starts apart, ms", "Ends apart, ms", "Same label", "Cohen’s kappa"), pairs),
+        table("To look at: labels differ", ("Where", "Who says what", "Became", "Tied"), review,
+              more=found["differing"] - len(review)),
+        table("To look at: boundaries furthest apart", ("Where", "IoU", "Starts apart, ms",
+              "Ends apart, ms"), furthest),
+        el("p", "Every group, to open in a spreadsheet: ",
+           el("a", "agreement.csv", href="agreement.csv")),
+    ]  # fmt: skip
+
+
 def _recordings(data: Data) -> Sequence[object]:
     if not data.dataset.has("recordings"):
         return [el("p", "No recording has been read yet.")]
@@ -304,9 +373,13 @@ def _splits(data: Data) -> Sequence[object]:
     number = len(split_names(data.dataset))
     hidden = number - min(number, _MAX_SPLITS, MAX_SPLITS)
     header = ("Split", "Side", "Signers", "Clips", "Share of clips", "Signs", "Length")
+    about = ("A model learns from some signers and is tested on others. Every signer is on one "
+             "side only.")  # fmt: skip
+    if data.unit != "signer_id":
+        about = ("This split goes by sentences: a model is tested on sentences that it has not "
+                 "seen, by signers that it may have seen.")  # fmt: skip
     return [
-        el("p", "A model learns from some signers and is tested on others. Every signer is on one "
-           "side only."),
+        el("p", about),
         table("What is on each side", header, rows),
         el("p", f"… and {count(hidden, 'more split')}.", class_="more") if hidden else "",
         *_balance(data),
@@ -315,13 +388,13 @@ def _splits(data: Data) -> Sequence[object]:
 
 def _balance(data: Data) -> Sequence[object]:
     """How signs and emotions spread over the sides of the main split."""
-    side_of = data.clips["signer_id"].map(dict(data.sides))
+    side_of = data.clips[data.unit].map(dict(data.sides))
     sides = sorted(set(data.sides.values()), key=side_order)
     counts = Counter(zip(data.clips["gloss_id"], side_of, strict=True))
     classes, emotions = _ranked(data.clips["gloss_id"]), _ranked(data.clips["emotion"])
     rows: list[Sequence[object]] = []
     for side in sides:
-        members = sorted(signer for signer, s in data.sides.items() if s == side)
+        members = sorted(data.clips["signer_id"][side_of == side].dropna().unique())
         held = sorted(counts[gloss, side] for gloss, _ in classes if counts[gloss, side])
         absent = sorted(gloss for gloss, _ in classes if not counts[gloss, side])
         rows.append(
@@ -501,6 +574,7 @@ SECTIONS: Mapping[str, tuple[str, Section]] = {
     "books": ("The books", _books),
     "dropped": ("What was dropped, and why", _dropped),
     "issues": ("Issues", _issues),
+    "agreement": ("Agreement of annotators", _agreement),
     "pictures": ("Pictures", _pictures),
     "signers": ("Signs and signers", _matrix),
     "splits": ("Split", _splits),

@@ -1,0 +1,94 @@
+"""The tables of a dataset are what the books say, to the last byte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from kslds.errors import CorruptData
+from kslds.manifest import Dataset, readable_json, write_parquet
+from kslds.schema import Clip, Dropped
+
+
+@pytest.fixture
+def copy(small: Dataset, tmp_path: Path) -> Dataset:
+    return Dataset(shutil.copytree(small.root, tmp_path / "copy"))
+
+
+def info(dataset: Dataset) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kslds.cli", "info", str(dataset.root), "--verify"],
+        capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "300"},
+    )  # fmt: skip
+
+
+def test_every_table_is_counted(small: Dataset) -> None:
+    assert small.verify() == len(list((small.root / "tables").rglob("*.parquet"))) == 9
+    done = info(small)
+    assert done.returncode == 0
+    assert "verified: 9 tables, 12 packs of clips, 3 shard folders." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["signers", "recordings", "segments", "clips", "splits/signer"])
+def test_a_flipped_byte_of_a_table_is_noticed(copy: Dataset, name: str) -> None:
+    path = copy.path(name)
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    start = column.dictionary_page_offset or column.data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start + column.total_compressed_size - 3] ^= 0x10
+    path.write_bytes(data)
+    with pytest.raises(CorruptData, match=rf"{path.name} is not readable"):
+        copy.verify()
+    done = info(copy)
+    assert done.returncode == 1
+    assert path.name in done.stderr
+
+
+@pytest.mark.parametrize("name", ["recordings", "segments", "clips"])
+def test_a_table_that_lost_a_row_is_noticed(copy: Dataset, name: str) -> None:
+    table = copy.arrow(name)
+    write_parquet(copy.path(name), table.slice(1))
+    message = rf"{name}\.parquet has {len(table) - 1} rows; {len(table)} came out of"
+    with pytest.raises(CorruptData, match=message):
+        copy.verify()
+
+
+def test_a_lost_table_or_reason_is_noticed(copy: Dataset) -> None:
+    row = Dropped(stage="trim", table="clips", key="x", code="K202", reason="none")
+    copy.write("dropped", [row])
+    with pytest.raises(CorruptData, match="has 1 rows of 'trim'; the books say 0"):
+        copy.verify()
+    copy.write("dropped", [])
+    assert copy.verify() == 9
+    copy.path("segments").unlink()
+    with pytest.raises(CorruptData, match=r"segments\.parquet is missing"):
+        copy.verify()
+
+
+def test_other_columns_are_noticed(copy: Dataset) -> None:
+    write_parquet(copy.path("signers"), copy.arrow("signers").drop_columns(["region"]))
+    with pytest.raises(CorruptData, match=r"signers\.parquet has other columns"):
+        copy.verify()
+
+
+def test_books_that_are_none_are_noticed(copy: Dataset) -> None:
+    path = copy.root / "provenance.json"
+    path.write_bytes(readable_json({**copy.provenance, "stages": {"trim": 7}}))
+    with pytest.raises(CorruptData, match=r"provenance\.json holds no books"):
+        copy.verify()
+
+
+def test_a_plan_counts_as_what_trim_let_through(copy: Dataset) -> None:
+    """After `trim` anew, the books of `resize` are those of the clips before."""
+    plan = copy.arrow("clips").to_pylist()
+    rendered = ("width", "height", "frames_sha256", "psnr_db")
+    rows = [Clip(**{**row, **dict.fromkeys(rendered)}) for row in plan[:-1]]
+    copy.write("clips", rows)
+    copy.close_books("trim", rows_in=len(rows), rows_out=len(rows))
+    assert copy.verify() == 9
