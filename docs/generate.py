@@ -1,17 +1,18 @@
 """Write the generated parts of the documentation: ``python docs/generate.py``.
 
-`docs/cli.md` and `docs/codes.md` are whole files; in `docs/format.md` the part between the two
-marks is replaced. The tests compare what this makes with what is there.
+`docs/cli.md`, `docs/codes.md` and `docs/corpora.md` are whole files; in `docs/format.md` the
+part between the two marks is replaced. The tests compare what this makes with what is there.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from kslds import schema
+from kslds import corpora, schema
 
 DOCS = Path(__file__).parent
 START, END = "<!-- generated: data dictionary -->", "<!-- end of the generated part -->"
@@ -38,7 +39,9 @@ def cli() -> str:
         "# The command line",
         "Generated from the program by `python docs/generate.py`. stdout is data, stderr is talk "
         "and progress. Exit codes: 0 done, 1 errors were found, 2 wrong usage, 130 stopped by "
-        "Ctrl-C.",
+        "Ctrl-C. A build that drops damaged files and bad rows is done: every row is out or "
+        "dropped, and its closing table shows what was dropped and why. What stops a build, such "
+        "as an unknown label or a leak between the sides of a split, is an error.",
         f"```\n{top.replace('python -m kslds.cli', 'kslds')}\n```",
     ]
     for name in commands_in(top):
@@ -66,7 +69,39 @@ def format_page() -> str:
     return f"{before}{START}\n\n{schema.data_dictionary()}\n{END}{after}"
 
 
-PAGES = {"cli.md": cli, "codes.md": codes, "format.md": format_page}
+def corpora_page() -> str:
+    """`docs/corpora.md`: a section for each adapter whose module names an ``ABOUT``."""
+    parts = [
+        "# Collections and annotation formats",
+        "Generated from the modules of `kslds.corpora` by `python docs/generate.py`. The adapter "
+        "is named in a recipe's `[ingest]` table; each collection has a recipe under `recipes/`.",
+    ]
+    for name, target in sorted(corpora.ADAPTERS.items()):
+        about = getattr(importlib.import_module(target.partition(":")[0]), "ABOUT", None)
+        if about is None:
+            continue
+        lines = [f"## {about.title}", f'`adapter = "{name}"`', about.what]
+        facts = (
+            ("Size", about.size),
+            ("Licence", about.licence),
+            ("Citation", about.citation),
+            ("How to get it", about.access),
+        )
+        lines.append("\n".join(f"- **{what}:** {text}" for what, text in facts if text))
+        if about.defects:
+            rows = ["| as published | what kslds does |", "|---|---|"]
+            cells = ([cell.replace("|", "\\|") for cell in row] for row in about.defects)
+            lines.append("\n".join([*rows, *(f"| {a} | {b} |" for a, b in cells)]))
+        parts += lines
+    return "\n\n".join(parts) + "\n"
+
+
+PAGES = {
+    "cli.md": cli,
+    "codes.md": codes,
+    "corpora.md": corpora_page,
+    "format.md": format_page,
+}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

@@ -1,7 +1,8 @@
 """The command line: each command parses, makes one library call, and reports.
 
 stdout is data, stderr is talk. Exit codes: 0 done, 1 errors were found, 2 wrong usage,
-130 stopped by Ctrl-C. Nothing heavy is imported before a command runs.
+130 stopped by Ctrl-C. Rows that a stage drops are no error of the command: the books balance,
+and the closing table shows them. Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kslds import screen
+from kslds.commands.lexicon import lexicon_app
 from kslds.screen import Format, print_table, progress_bars, reported, say, show_dataset
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ app = typer.Typer(
 baseline_app = typer.Typer(
     help="Train and measure the baselines of the papers.", no_args_is_help=True
 )
-lexicon_app = typer.Typer(help="Look things up in a lexicon.", no_args_is_help=True)
 app.add_typer(baseline_app, name="baseline")
 app.add_typer(lexicon_app, name="lexicon")
 
@@ -211,11 +212,11 @@ def validate(
     """Check labels, boundaries, signers, consent and clips; exit 1 if there are errors."""
     from kslds import recipe as recipes
 
-    with _changing(root) as (dataset, recipe):
+    with _changing(root) as (dataset, recipe), progress_bars() as progress:
         if lexicon is not None and Path(lexicon).is_file():
             lexicon = str(Path(lexicon).absolute())
         recipe = _change(recipe, "lexicon", file=lexicon, unknown=unknown)
-        found = recipes.run_validate(dataset, recipe)
+        found = recipes.run_validate(dataset, recipe, progress=progress)
         recipes.write(recipe, root=dataset.root)
     if output is Format.json:
         typer.echo(
@@ -307,7 +308,8 @@ def resize(
 def split(
     root: Dir,
     by: Annotated[
-        str | None, typer.Option(help="signer, loso, kfold or list.", show_default=False)
+        str | None,
+        typer.Option(help="signer, age, sentence, loso, kfold or list.", show_default=False),
     ] = None,
     fraction: Annotated[
         list[str] | None,
@@ -322,7 +324,7 @@ def split(
     ] = None,
     output: OutputFormat = Format.table,
 ) -> None:
-    """Assign whole signers to train and test; refuses a split that leaks."""
+    """Assign whole signers (or sentences) to train and test; refuses a split that leaks."""
     from kslds import recipe as recipes
     from kslds import split as splits
     from kslds.errors import UsageError
@@ -408,7 +410,7 @@ def export(
 def info(
     root: Dir,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check every byte of clips and shards.")
+        bool, typer.Option("--verify", help="Check every byte of tables, clips and shards.")
     ] = False,
     output: OutputFormat = Format.table,
 ) -> None:
@@ -424,6 +426,7 @@ def info(
 def _verify(dataset: Dataset) -> None:
     from kslds import pack, shards
 
+    tables = dataset.verify()
     tars = sorted((dataset.root / "clips").glob("*/*.tar"))
     folders = sorted(p.parent for p in dataset.root.glob("shards/*/index.json"))
     folders += [p.parent for p in dataset.root.glob("parquet/index.json")]
@@ -434,7 +437,7 @@ def _verify(dataset: Dataset) -> None:
         for done, folder in enumerate(folders, start=len(tars) + 1):
             shards.verify(folder)
             progress("verify", done, len(tars) + len(folders))
-    say(f"verified: {len(tars)} packs of clips, {len(folders)} shard folders.")
+    say(f"verified: {tables} tables, {len(tars)} packs of clips, {len(folders)} shard folders.")
 
 
 @app.command()
@@ -511,31 +514,6 @@ def publish(
         typer.echo(json.dumps(facts, sort_keys=True))
     else:
         print_table([facts], title="published and verified")
-
-
-@lexicon_app.command("search")
-@reported
-def lexicon_search(
-    text: Annotated[str, typer.Argument(help="A label, as somebody wrote it.", show_default=False)],
-    lexicon: Annotated[
-        str, typer.Option(help="A lexicon CSV, or the name of a bundled one.")
-    ] = "nspcrsie",
-    output: OutputFormat = Format.table,
-) -> None:
-    """Show which entry a label matches and how; exit 1 if none."""
-    from kslds import lexicon as lexicons
-
-    match = lexicons.load(lexicon).match(text)
-    facts = {"label": text, **dataclasses.asdict(match)}
-    if output is Format.json:
-        typer.echo(json.dumps(facts, ensure_ascii=False, sort_keys=True))
-    else:
-        print_table(
-            [{k: ", ".join(v) if isinstance(v, tuple) else v for k, v in facts.items()}],
-            title=lexicon,
-        )
-    if match.gloss_id is None:
-        raise typer.Exit(1)
 
 
 @baseline_app.command("list")

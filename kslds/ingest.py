@@ -6,19 +6,19 @@ that were read before are only hashed again, and the same bytes under two names 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import glob
 import hashlib
 import json
+import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
 from kslds.corpora import (
+    ADAPTERS,
     END,
     FOLDER_SUFFIXES,
     FROM_NAMES,
@@ -27,19 +27,22 @@ from kslds.corpora import (
     Source,
     adapter,
 )
+from kslds.corpora import signers as signers_file
 from kslds.corpora.times import Time, parse_time
 from kslds.engine import Progress, run
 from kslds.errors import (
     AnnotationError,
     CorruptData,
     IncompleteDataset,
+    KsldsError,
     MediaError,
     MissingFile,
     RecipeError,
     UsageError,
 )
-from kslds.lexicon import slug
+from kslds.folders import Refused, find
 from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
+from kslds.orthography import slug
 from kslds.probe import SUFFIXES, Probe, frame_ms, probe
 from kslds.schema import CODES, Dropped, Issue, Recording, Segment, Signer, Timing
 
@@ -49,7 +52,7 @@ class IngestOptions:
     """The `[ingest]` part of a recipe, with paths resolved.
 
     Raises:
-        RecipeError: A unit is unknown.
+        RecipeError: A unit is unknown, or a path is empty.
     """
 
     media: tuple[str, ...]
@@ -68,6 +71,14 @@ class IngestOptions:
     """Rows whose recording is not there: ``drop`` them, each with K103, or ``error``."""
 
     def __post_init__(self) -> None:
+        named = {"media": self.media, "annotations": self.annotations, "signers": (self.signers,)}
+        for key, paths in named.items():
+            if any(path is not None and not path.strip() for path in paths) or not self.media:
+                raise RecipeError(f"[ingest] {key} is empty; expected the path of what to read.")
+            if any(re.search("[\ud800-\udfff]", path or "") for path in paths):
+                raise RecipeError(
+                    f"[ingest] {key}: a path is not UTF-8.", hint="Rename the folder or the file."
+                )
         if self.unit not in UNITS:
             raise RecipeError(f"[ingest] unit = {self.unit!r} is not one of {', '.join(UNITS)}.")
         if self.missing not in ("drop", "error"):
@@ -80,25 +91,8 @@ class Media:
 
     files: Mapping[str, Path]
     """Name relative to its media folder → path, sorted by name."""
-    refused: Mapping[str, str]
-    """Name → reason, of links that leave the folder."""
-
-
-def _expand(pattern: str) -> tuple[Path, list[Path]]:
-    """The folder that names are relative to, and the files below it."""
-    path = Path(pattern)
-    if path.is_dir():
-        return path, sorted(p for p in path.rglob("*") if p.is_file() or p.is_symlink())
-    if path.is_file():
-        return path.parent, [path]
-    if glob.has_magic(pattern):
-        fixed = Path(*path.parts[: next(i for i, p in enumerate(path.parts) if glob.has_magic(p))])
-        found = [Path(p) for p in glob.glob(pattern, recursive=True)]  # noqa: PTH207
-        return fixed, sorted(p for p in found if not p.is_dir())
-    raise MissingFile(
-        f"there is no file or folder {pattern!r}.",
-        hint="Paths in a recipe are relative to the recipe.",
-    )
+    refused: tuple[Refused, ...]
+    """What is there but is not read, such as links that leave the folder."""
 
 
 def find_media(patterns: Sequence[str]) -> Media:
@@ -111,48 +105,54 @@ def find_media(patterns: Sequence[str]) -> Media:
         UsageError: Two folders hold different files of the same relative name.
     """
     files: dict[str, Path] = {}
-    refused: dict[str, str] = {}
+    refused: dict[Refused, None] = {}
     for pattern in patterns:
-        root, found = _expand(pattern)
-        inside = root.resolve()
-        for path in found:
-            relative = path.relative_to(root)
-            if path.suffix.lower() not in SUFFIXES and path != Path(pattern):
-                continue
-            if any(part.startswith(".") for part in relative.parts):
-                continue
-            name = unicodedata.normalize("NFC", relative.as_posix())
-            if not path.resolve().is_relative_to(inside):
-                refused[name] = "the link leads out of the media folder"
-            elif not path.is_file():
-                refused[name] = "the link leads nowhere"
-            elif files.get(name, path) != path:
+        found = find(pattern, suffixes=SUFFIXES)
+        refused |= dict.fromkeys(found.refused)
+        for path in found.files:
+            name = unicodedata.normalize("NFC", path.relative_to(found.root).as_posix())
+            if files.setdefault(name, path) != path:
                 raise UsageError(
                     f"{name} exists in two media folders: {files[name]} and {path}.",
                     hint="Rename one of them, or name their common parent as the media folder.",
                 )
-            else:
-                files[name] = path
     if not files and not refused:
         raise MissingFile(
             f"no recording was found in {', '.join(patterns)}.",
             hint=f"Looked for files that end in {', '.join(sorted(SUFFIXES)[:8])} ….",
         )
-    return Media(files=dict(sorted(files.items())), refused=refused)
+    return Media(files=dict(sorted(files.items())), refused=tuple(refused))
 
 
-def _annotation_files(patterns: Sequence[str], *, adapter: str) -> tuple[Path, ...]:
-    """The files named; of a folder, those that the adapter reads by their ending."""
-    found: list[Path] = []
-    suffixes = FOLDER_SUFFIXES.get(adapter)
+def _annotation_files(
+    patterns: Sequence[str], *, adapter: str
+) -> tuple[dict[Path, str], list[Annotation]]:
+    """The files named and their names; of a folder, those that the adapter reads by their ending.
+
+    What must not be read is an annotation with its problem.
+    """
+    files: dict[Path, str] = {}
+    refused: dict[Refused, None] = {}
     for pattern in patterns:
-        _, paths = _expand(pattern)
-        if Path(pattern).is_dir() and suffixes:
-            paths = [p for p in paths if p.suffix.lower() in suffixes]
-        found += [p for p in paths if not p.name.startswith(".")]
-    if not found:
+        found = find(
+            pattern, suffixes=FOLDER_SUFFIXES.get(adapter) if Path(pattern).is_dir() else None
+        )
+        refused |= dict.fromkeys(found.refused)
+        for path in found.files:
+            files.setdefault(path, path.relative_to(found.root).as_posix())
+    if patterns and not files and not refused:
         raise MissingFile(f"no annotation file was found in {', '.join(patterns)}.")
-    return tuple(dict.fromkeys(found))
+    return files, [
+        _unread(one.name, code="K123" if one.code == "K107" else one.code, reason=one.reason)
+        for one in refused
+    ]
+
+
+def _unread(name: str, *, code: str, reason: str) -> Annotation:
+    """Stands for an annotation file in the books."""
+    return Annotation(
+        source=name, recording="", start=None, end=None, unit="ms", problem=(code, reason)
+    )
 
 
 # --------------------------------------------------------------------------- recordings
@@ -264,8 +264,8 @@ def _read_recordings(
             return name, digest, size, error
 
     result = _Recordings()
-    for name, reason in media.refused.items():
-        result.drop(name, "K104", reason)
+    for refused in media.refused:
+        result.drop(refused.name, refused.code, refused.reason)
     names: dict[str, str] = {}
     for name, digest, size, found in run(
         read, list(media.files.items()), stage="ingest", workers=workers, progress=progress
@@ -308,19 +308,20 @@ class _Finder:
     recordings: _Recordings
 
     def __post_init__(self) -> None:
+        self._known = {*self.recordings.by_name, *self.recordings.broken}
         self._by_tail: dict[str, set[str]] = defaultdict(set)
-        for name in [*self.recordings.by_name, *self.recordings.broken]:
+        for name in self._known:
             path = PurePosixPath(name)
             for tail in {path.name, path.stem, path.with_suffix("").as_posix()}:
-                self._by_tail[tail].add(name)
+                self._by_tail[tail.strip()].add(name)
 
     def find(self, written: str) -> tuple[str | None, str, str]:
         """The file meant (or None), and the code and reason where there is none."""
-        wanted = unicodedata.normalize("NFC", written.strip().replace("\\", "/"))
-        wanted = wanted.removeprefix("./")
-        known = {**self.recordings.by_name, **self.recordings.broken}
-        if wanted in known:
-            return wanted, "", ""
+        exact = unicodedata.normalize("NFC", written)
+        wanted = exact.strip().replace("\\", "/").removeprefix("./")
+        for name in (exact, exact.strip(), wanted):
+            if name in self._known:
+                return name, "", ""
         names = sorted(
             self._by_tail.get(wanted, ()) or self._by_tail.get(wanted.split("/")[-1], ())
         )
@@ -329,7 +330,11 @@ class _Finder:
             return names[0], "", ""
         if names:
             return None, "K121", f"{written!r} could be {' or '.join(names[:3])}"
-        return None, "K103", f"{written!r} is not among the {len(known)} files of the media folder"
+        return (
+            None,
+            "K103",
+            f"{written!r} is not among the {len(self._known)} files of the media folder",
+        )
 
 
 class _Problem(Exception):
@@ -400,6 +405,17 @@ def _resolve(row: Annotation, *, recording: Recording, timing: Timing) -> _Bound
     return _Bounds(a, b, tuple(notes))
 
 
+def _duration(row: Annotation, recording: Recording) -> Iterator[tuple[str, str]]:
+    """Says so where the collection states another duration than the recording has."""
+    if row.duration_ms is None:
+        return
+    apart = abs(row.duration_ms - recording.end_ms)
+    over_two_frames = apart * recording.avg_fps_num > 2000 * recording.avg_fps_den
+    if over_two_frames and 100 * apart > 3 * recording.end_ms:
+        stated = f"the metadata state {row.duration_ms} ms, the recording has {recording.end_ms} ms"
+        yield "K131", stated
+
+
 def _clean(text: str | None) -> str | None:
     text = unicodedata.normalize("NFC", text).strip() if text else None
     return text or None
@@ -455,7 +471,7 @@ def _read_segments(
             name, code, reason = finder.find(row.recording)
             if name is None:
                 raise _Problem(code, reason)
-            if name in recordings.broken:
+            if name not in recordings.by_name:
                 raise _Problem(recordings.broken[name], f"its recording {name} cannot be used")
             recording = recordings.rows[recordings.by_name[name]]
             timing = recordings.timings[recording.recording_id]
@@ -467,13 +483,14 @@ def _read_segments(
                 twin = result.rows[segment.segment_id].source
                 raise _Problem("K119", f"the same segment as {twin}")
         except _Problem as problem:
+            placed = problem.reason.startswith(row.source)
             result.dropped.append(
                 Dropped(
                     stage="ingest-segments",
                     table="segments",
                     key=row.source,
                     code=problem.code,
-                    reason=f"{row.source}: {problem.reason}",
+                    reason=problem.reason if placed else f"{row.source}: {problem.reason}",
                 )
             )
             continue
@@ -483,67 +500,75 @@ def _read_segments(
             result.sessions[segment.recording_id].add(key_of(session, prefix="session"))
         result.issues += [
             _issue(code, table="segments", key=row.source, message=f"{row.source}: {message}")
-            for code, message in bounds.notes
+            for code, message in (*row.notes, *_duration(row, recording), *bounds.notes)
         ]
     return result
 
 
-# --------------------------------------------------------------------------- signers
+# --------------------------------------------------------------------------- adapters
 
 
-def _read_signers(path: str | None) -> dict[str, Signer]:
-    if path is None:
-        return {}
-    file = Path(path)
-    if not file.is_file():
-        raise MissingFile(f"there is no signers file {path!r}.", hint="See [ingest] signers.")
-    names = [f.name for f in dataclasses.fields(Signer)]
-    signers: dict[str, Signer] = {}
+def _annotations(name: str, source: Source) -> Iterator[Annotation]:
+    """What an adapter yields; one from outside may be wrong in any way, and is told so.
+
+    Raises:
+        AnnotationError: It fails, or yields something else than annotations.
+    """
+    read = adapter(name)
+    if name in ADAPTERS:
+        yield from read(source)
+        return
+    number = 0
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text, restval="")
-            unknown = [c for c in reader.fieldnames or [] if c not in names]
-            if unknown or "signer_id" not in (reader.fieldnames or []):
+        for number, row in enumerate(read(source), start=1):
+            wrong = _wrong(row)
+            if wrong:
                 raise AnnotationError(
-                    f"{file.name}: " + (f"unknown column {unknown[0]!r}" if unknown else
-                                        "no column 'signer_id'") + ".",
-                    hint=f"Known columns: {', '.join(names)}.",
-                )  # fmt: skip
-            for row in reader:
-                cells = {k: (v or "").strip() or None for k, v in row.items() if k}
-                where = f"{file.name}:{reader.line_num}"
-                key, signer = _signer(cells, where=where)
-                if key in signers:
-                    raise AnnotationError(
-                        f"{where}: signer {key!r} is listed twice.",
-                        hint="Keep one row, the one with the signer's last word on consent.",
-                    )
-                signers[key] = signer
-    except UnicodeDecodeError as error:
+                    f"the adapter {name!r}, annotation {number}: {wrong}.", hint=_ADAPTER
+                )
+            yield row
+    except KsldsError:
+        raise
+    except Exception as error:
         raise AnnotationError(
-            f"{file.name} is not UTF-8 (byte {error.start}).", hint="Save it as UTF-8."
+            f"the adapter {name!r} failed after {number} annotation(s): "
+            f"{type(error).__name__}: {error}.",
+            hint=_ADAPTER,
         ) from error
-    return signers
 
 
-def _signer(cells: dict[str, str | None], *, where: str) -> tuple[str, Signer]:
-    withdrawn = (cells.pop("consent_withdrawn", None) or "false").lower()
-    name, scope = cells.pop("signer_id"), cells.get("consent_scope")
-    if withdrawn not in ("true", "false", "yes", "no", "1", "0"):
-        raise AnnotationError(f"{where}, column 'consent_withdrawn': expected true or false.")
-    if scope not in (None, "internal", "research", "publication"):
-        raise AnnotationError(
-            f"{where}, column 'consent_scope': {scope!r} is not internal, research or publication."
-        )
-    if name is None:
-        raise AnnotationError(f"{where}: the cell 'signer_id' is empty.")
-    key = key_of(name, prefix="signer")
-    signer = Signer(
-        signer_id=key,
-        consent_withdrawn=withdrawn in ("true", "yes", "1"),
-        **cells,
+_ADAPTER = (
+    "An adapter takes a kslds.corpora.Source and yields kslds.corpora.Annotation; "
+    "see docs/recipes.md."
+)
+
+
+def _wrong(row: object) -> str | None:
+    """What is wrong with what should be an annotation."""
+    if not isinstance(row, Annotation):
+        return f"expected an Annotation, found {type(row).__name__}"
+    for f in dataclasses.fields(row):
+        value = getattr(row, f.name)
+        if f.name == "problem":
+            if value is not None and not _coded(value):
+                return f"problem = {value!r:.60}, expected a code of kslds and a reason"
+        elif f.name == "notes":
+            if not isinstance(value, tuple) or not all(map(_coded, value)):
+                return f"notes = {value!r:.60}, expected codes of kslds and messages"
+        elif f.name == "duration_ms":
+            if value is not None and type(value) is not int:
+                return f"duration_ms = {value!r:.60}, expected a whole number or None"
+        elif not isinstance(value, str) and (value is not None or f.type == "str"):
+            return f"{f.name} = {value!r:.60}, expected text{'' if f.type == 'str' else ' or None'}"
+    return None
+
+
+def _coded(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and [type(part) for part in value] == [str, str]
+        and value[0] in CODES
     )
-    return key, signer
 
 
 # --------------------------------------------------------------------------- the stage
@@ -573,23 +598,18 @@ def ingest(
         AnnotationError: An annotation file is not what the options say.
     """
     media = find_media(options.media)
-    files = (
-        _annotation_files(options.annotations, adapter=options.adapter)
-        if options.annotations
-        else ()
-    )
-    signers = _read_signers(options.signers)
+    files, annotations = _annotation_files(options.annotations, adapter=options.adapter)
+    signers = signers_file.read(options.signers) if options.signers else {}
     source = Source(
-        files=files,
+        files=tuple(files),
         columns=options.columns,
         unit=options.unit,
         tiers=options.tiers,
         options=options.options,
         media=tuple(media.files),
     )
-    annotations = (
-        list(adapter(options.adapter)(source)) if files or options.adapter in FROM_NAMES else []
-    )
+    if files or options.adapter in FROM_NAMES:
+        annotations += _annotations(options.adapter, source)
 
     found = _read_recordings(
         media, dataset=dataset, licence=licence, workers=workers, progress=progress
@@ -642,7 +662,11 @@ def ingest(
         dropped=segments.dropped,
     )
     inputs = {f"media/{name}": found.rows[i].content_sha256 for name, i in found.by_name.items()}
-    inputs |= {f"annotations/{file.name}": sha256_file(file) for file in files}
+    for path, name in files.items():
+        try:
+            inputs[f"annotations/{name}"] = sha256_file(path)
+        except OSError:
+            continue  # its row in `dropped` says that it cannot be read
     dataset.update_provenance(inputs=inputs)
 
 

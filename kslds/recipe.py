@@ -6,21 +6,37 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import tomllib
 import types
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from kslds import clips, ingest, lexicon, report, schema, shards, split, validate, video
+from kslds import (
+    agreement,
+    baselines,
+    clips,
+    ingest,
+    lexicon,
+    merge,
+    report,
+    schema,
+    shards,
+    split,
+    validate,
+    video,
+)
 from kslds.corpora import demo
 from kslds.engine import Progress
-from kslds.errors import MissingFile, RecipeError, ValidationFailed
+from kslds.errors import MissingFile, RecipeError, UsageError, ValidationFailed
 from kslds.manifest import Dataset, bundled, canonical_json, write_bytes
-from kslds.schema import Issue
+from kslds.schema import CODES, Clip, Issue
 from kslds.validate import Rules
 
 T = TypeVar("T")
@@ -35,6 +51,11 @@ class LexiconOptions:
     unknown: str = "error"
     """What an unknown label does: ``error`` stops the build, ``drop``, ``keep``."""
 
+    def __post_init__(self) -> None:
+        _rules(unknown=self.unknown)
+        if self.file is not None and not self.file.strip():
+            raise RecipeError("[lexicon] file is empty; expected a path or a name.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ValidateOptions:
@@ -44,6 +65,21 @@ class ValidateOptions:
     max_ms: int = Rules.max_ms
     min_signers: int = Rules.min_signers
 
+    def __post_init__(self) -> None:
+        _rules(**dataclasses.asdict(self))
+
+
+def _rules(**values: Any) -> Rules:
+    """The rules of validation.
+
+    Raises:
+        RecipeError: A value is out of range.
+    """
+    try:
+        return Rules(**values)
+    except UsageError as error:
+        raise RecipeError(error.what, hint=error.hint) from error
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineOptions:
@@ -51,6 +87,38 @@ class BaselineOptions:
 
     models: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ("gloss",)
+
+    def __post_init__(self) -> None:
+        for model in self.models:
+            if model not in baselines.MODELS and not all(model.partition(":")):
+                raise RecipeError(
+                    f"[baseline] models: {model!r} is not one of {', '.join(baselines.MODELS)}.",
+                    hint='A model of your own is named as "package.module:function".',
+                )
+        for task in self.tasks:
+            if task not in baselines.TASKS:
+                raise RecipeError(
+                    f"[baseline] tasks: {task!r} is not one of {', '.join(baselines.TASKS)}."
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedOptions:
+    """The `[expected]` part of a recipe: counts that the collection's authors state."""
+
+    clips: int | None = None
+    recordings: int | None = None
+    signers: int | None = None
+    """Signers of whom there is a clip."""
+    classes: int | None = None
+    emotions: int | None = None
+    sentences: int | None = None
+    train: int | None = None
+    """Clips on this side of the first split; the others likewise."""
+    dev: int | None = None
+    val: int | None = None
+    validation: int | None = None
+    test: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +130,35 @@ class Recipe:
     demo: demo.Demo | None = None
     """Render these recordings into the dataset's folder ``raw`` and read them from there."""
     ingest: ingest.IngestOptions | None = None
+    consensus: agreement.ConsensusOptions = field(default_factory=agreement.ConsensusOptions)
+    merge: merge.MergeOptions | None = None
+    """Made of built datasets instead of recordings."""
     lexicon: LexiconOptions = field(default_factory=LexiconOptions)
     validate: ValidateOptions = field(default_factory=ValidateOptions)
     clips: clips.ClipOptions = field(default_factory=clips.ClipOptions)
     split: split.SplitOptions = field(default_factory=split.SplitOptions)
     shards: shards.ShardOptions = field(default_factory=shards.ShardOptions)
     baseline: BaselineOptions = field(default_factory=BaselineOptions)
+    expected: ExpectedOptions = field(default_factory=ExpectedOptions)
+
+    def __post_init__(self) -> None:
+        if len(self.name) > schema.MAX_KEY_CHARS or not re.fullmatch(_NAME, self.name):
+            raise RecipeError(
+                f"name = {self.name!r:.60}: expected at most {schema.MAX_KEY_CHARS} of the letters "
+                "a-z and A-Z, digits, '.', '_' and '-', the first a letter or a digit.",
+                hint="The dataset's folder gets this name.",
+            )
 
     @property
     def rules(self) -> Rules:
         """What validation goes by."""
-        return Rules(unknown=self.lexicon.unknown, **dataclasses.asdict(self.validate))
+        return _rules(unknown=self.lexicon.unknown, **dataclasses.asdict(self.validate))
 
     @property
     def sha256(self) -> str:
         """Hash of all that decides the result; where files lie does not."""
         document = dataclasses.asdict(self)
+        del document["expected"]  # only looked at
         for section, keys in _PATHS.items():
             for key in keys:
                 if document.get(section):
@@ -85,7 +166,14 @@ class Recipe:
         return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
-_PATHS = {"ingest": ("media", "annotations", "signers"), "lexicon": ("file",), "split": ("file",)}
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
+_PATHS = {
+    "ingest": ("media", "annotations", "signers"),
+    "merge": ("datasets", "map", "same_signers"),
+    "lexicon": ("file",),
+    "split": ("file",),
+}
 """Keys that hold paths relative to the recipe."""
 
 
@@ -105,11 +193,31 @@ def read(path: str | os.PathLike[str]) -> Recipe:
     if not file.is_file():
         names = ", ".join(sorted(p.stem for p in bundled("recipes").glob("*.toml")))
         raise MissingFile(f"there is no recipe {str(path)!r}.", hint=f"Bundled recipes: {names}.")
+    deep = f"{file.name} is not a recipe: it is nested too deeply."
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except RecursionError as error:
+        raise RecipeError(deep) from error
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
         raise RecipeError(f"{file.name} is not TOML: {error}.") from error
-    document.pop("format_version", None)
+    try:
+        return _from_file(document, file)
+    except RecursionError as error:
+        raise RecipeError(deep) from error
+
+
+def _from_file(document: dict[str, Any], file: Path) -> Recipe:
+    written = document.pop("format_version", schema.FORMAT_VERSION)
+    if type(written) is not int or written < 1:
+        raise RecipeError(
+            f"{file.name}: format_version = {written!r:.60}: expected a whole number."
+        )
+    if written > schema.FORMAT_VERSION:
+        raise RecipeError(
+            f"{file.name}: format_version = {written} is newer than this kslds reads "
+            f"({schema.FORMAT_VERSION}).",
+            hint="Upgrade kslds.",
+        )
     return from_document(document, base=file.resolve().parent, where=file.name)
 
 
@@ -161,7 +269,10 @@ def _section(raw: Mapping[str, Any], record: type[T], *, where: str) -> T:
     try:
         return record(**values)
     except RecipeError as error:
-        raise RecipeError(f"{where}: {error.what}", hint=error.hint) from error
+        section = f"{where.rpartition(' ')[2]} "  # records name it for those who make them
+        raise RecipeError(
+            f"{where}: {error.what.removeprefix(section)}", hint=error.hint
+        ) from error
 
 
 def _value(value: Any, kind: Any, *, where: str) -> Any:
@@ -177,7 +288,7 @@ def _value(value: Any, kind: Any, *, where: str) -> Any:
                     raise
     if dataclasses.is_dataclass(kind):
         if isinstance(value, Mapping):
-            return _section(value, cast(Any, kind), where=where.replace(": ", " [") + "]")
+            return _section(value, cast(Any, kind), where=" [".join(where.rsplit(": ", 1)) + "]")
         raise RecipeError(f"{where} = {value!r}: expected a table, [{where.split(': ')[-1]}].")
     if origin is tuple:
         if not isinstance(value, list):
@@ -194,6 +305,12 @@ def _value(value: Any, kind: Any, *, where: str) -> Any:
         if isinstance(value, Mapping):
             return {str(k): _value(v, inner[1], where=f"{where}.{k}") for k, v in value.items()}
         raise RecipeError(f"{where} = {value!r}: expected a table such as {{ train = 0.8 }}.")
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise RecipeError(f"{where}: the number is too large.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RecipeError(f"{where} = {value}: expected a number.")
+    if isinstance(value, str) and "\0" in value:
+        raise RecipeError(f"{where} = {value!r:.60}: expected text without NUL characters.")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
@@ -287,7 +404,10 @@ def run_ingest(
     ingest.ingest(
         dataset, options=options, licence=recipe.licence, workers=workers, progress=progress
     )
-    shards.retract(dataset, signer_of=seen)
+    try:
+        agreement.consensus(dataset, options=recipe.consensus, lexicon=_lexicon(recipe))
+    finally:
+        shards.retract(dataset, signer_of=seen)
     if recipe.clips.crop == "inset":
         media = ingest.find_media(options.media).files
         clips.find_insets(dataset, media=media, workers=workers, progress=progress)
@@ -314,9 +434,18 @@ def _lexicon(recipe: Recipe) -> lexicon.Lexicon | None:
     return None if recipe.lexicon.file is None else lexicon.load(recipe.lexicon.file)
 
 
-def run_validate(dataset: Dataset, recipe: Recipe) -> validate.Report:
+def run_validate(
+    dataset: Dataset, recipe: Recipe, *, progress: Progress | None = None
+) -> validate.Report:
     """Check the dataset against the recipe's lexicon and rules; returns every issue."""
-    return validate.validate(dataset, lexicon=_lexicon(recipe), rules=recipe.rules)
+    return validate.validate(
+        dataset, lexicon=_lexicon(recipe), rules=recipe.rules, progress=progress
+    )
+
+
+def run_agreement(dataset: Dataset, recipe: Recipe) -> dict[str, Any] | None:
+    """How far annotators agree, by the recipe's rule; None where there is one annotator."""
+    return agreement.measure(dataset, options=recipe.consensus, lexicon=_lexicon(recipe))
 
 
 def run_trim(dataset: Dataset, recipe: Recipe) -> None:
@@ -354,12 +483,45 @@ def run_shard(
 ) -> None:
     """Copy the clips into shards; results of baselines on other clips are deleted."""
     shards.shard(dataset, options=recipe.shards, split=split, name=recipe.name, progress=progress)
+    check_expected(dataset, recipe, split=split)
     for result in (dataset.root / "reports" / "baselines").glob("*/result.json"):
         if (
             json.loads(result.read_bytes()).get("dataset_sha256")
             != dataset.provenance["dataset_sha256"]
         ):
             shutil.rmtree(result.parent)
+
+
+def check_expected(dataset: Dataset, recipe: Recipe, *, split: str | None = None) -> None:
+    """Compare the dataset with what its recipe expects; every difference is an issue (K406).
+
+    Args:
+        dataset: One that has been split.
+        recipe: The recipe with its `[expected]` part.
+        split: The split whose sides are counted; the first by default.
+    """
+    expected = {k: v for k, v in dataclasses.asdict(recipe.expected).items() if v is not None}
+    if not expected:
+        return
+    made = dataset.read("clips", Clip)
+    counts = Counter(
+        clips=len(made),
+        recordings=len({c.recording_id for c in made}),
+        signers=len({c.signer_id for c in made} - {None}),
+        classes=len({c.gloss_id for c in made} - {None}),
+        emotions=len({c.emotion for c in made} - {None}),
+        sentences=len({c.sentence for c in made} - {None}),
+    )
+    unit, sides = dataset.sides(split or min(dataset.splits))
+    counts.update(sides[v] for c in made if (v := getattr(c, unit)) in sides)
+    known = CODES["K406"]
+    wrong = [
+        Issue(severity=known.severity, code="K406", table="expected", key=key, hint=known.action,
+              message=f"{key}: expected {number}, the dataset has {counts[key]}")
+        for key, number in expected.items()
+        if counts[key] != number
+    ]  # fmt: skip
+    dataset.write("issues", [*(i for i in issues_of(dataset) if i.code != "K406"), *wrong])
 
 
 def stop_on_errors(found: validate.Report) -> None:
@@ -403,9 +565,9 @@ def build(
     with dataset.lock():
         run_ingest(dataset, recipe, workers=workers, progress=progress)
         recipe = of(dataset)
-        stop_on_errors(run_validate(dataset, recipe))
+        stop_on_errors(run_validate(dataset, recipe, progress=progress))
         run_resize(dataset, recipe, workers=workers, progress=progress)
-        found = run_validate(dataset, recipe)
+        found = run_validate(dataset, recipe, progress=progress)
         split.split(dataset, options=recipe.split)
         stop_on_errors(found)
         run_shard(dataset, recipe, progress=progress)
@@ -417,8 +579,6 @@ def build(
 def _baselines(dataset: Dataset, recipe: Recipe, *, progress: Progress | None) -> None:
     if not recipe.baseline.models:
         return
-    from kslds import baselines
-
     for model in recipe.baseline.models:
         for task in recipe.baseline.tasks:
             settings = baselines.Settings(model=model, task=task)

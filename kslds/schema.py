@@ -66,6 +66,23 @@ class Sign:
         default_factory=list
     )
     source: Annotated[str | None, "where the entry is attested"] = None
+    variant_kind: Annotated[
+        str | None,
+        "how it differs from `variant_of`: `regional`, `hands` (one or two) or `free`",
+    ] = None
+    synonym_of: Annotated[
+        str | None, "the `gloss_id` of which this is another sign with the same meaning"
+    ] = None
+    region: Annotated[str | None, "where the sign is used, if not everywhere"] = None
+    minimal_pairs: Annotated[
+        list[str], "`gloss_id` of the entries that differ from it in one feature only"
+    ] = dataclasses.field(default_factory=list)
+
+    @property
+    def family(self) -> frozenset[str]:
+        """Itself, and the entry of which it is a variant or synonym."""
+        named = (self.gloss_id, self.variant_of, self.synonym_of)
+        return frozenset(key for key in named if key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +117,7 @@ class Recording:
     signer_id: Annotated[str | None, "the signer, where one signer is named for the file"] = None
     session_id: Annotated[str | None, "recording session"] = None
     licence: Annotated[str | None, "SPDX identifier or text of the licence"] = None
+    corpus: Annotated[str | None, "the dataset that it was merged from; else null"] = None
     inset: Annotated[
         list[int] | None, "left, top, width, height of a found inset, in displayed pixels"
     ] = None
@@ -140,6 +158,15 @@ class Segment:
         """Key of the clip that is cut from this segment."""
         digest = hashlib.sha256(self.segment_id.encode()).hexdigest()
         return f"{self.recording_id}-{self.start_ms:08d}-{digest[:6]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnSegment(Segment):
+    """A segment as one of several annotators drew it; there is none where one has annotated."""
+
+    consensus_id: Annotated[
+        str | None, "the row of `segments` that it became part of; null where it was dropped"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +240,7 @@ TABLES: Mapping[str, type] = types.MappingProxyType(
         "recordings": Recording,
         "timings": Timing,
         "segments": Segment,
+        "annotations": DrawnSegment,
         "clips": Clip,
         "dropped": Dropped,
         "issues": Issue,
@@ -376,11 +404,89 @@ _code(
     "Write the path relative to the media folder.",
 )
 _code(
+    "K122",
+    "error",
+    "file name is not UTF-8",
+    "The bytes of a file name are not UTF-8 text, so that no table can hold it.",
+    "Rename the file.",
+)
+_code(
+    "K123",
+    "error",
+    "unreadable annotation file",
+    "An annotation file among others is damaged or of another kind.",
+    "Open it in the program that wrote it and save it again, or restore a backup.",
+)
+_code(
+    "K124",
+    "error",
+    "unreadable row",
+    "A row has more cells than the header, so that it is not known which is which.",
+    "Put quotation marks around a cell that holds the separator itself.",
+)
+_code(
     "K125",
     "error",
     "timestamps cannot be trusted",
     "The times of the container go back, or are not those of its decoder.",
     "Convert the recording to MP4 and look at the result; separate recordings that were joined.",
+)
+_code(
+    "K126",
+    "error",
+    "unreadable folder",
+    "A folder cannot be listed; nothing in it is read.",
+    "Give yourself the right to read it, or take it out.",
+)
+_code(
+    "K127",
+    "info",
+    "merged into a consensus segment",
+    "Several annotators drew this segment; one segment stands for all of theirs.",
+    "Nothing; the table `annotations` keeps what each of them drew.",
+)
+_code(
+    "K128",
+    "warning",
+    "annotators disagree",
+    "As many annotators say one label (or emotion) as say another.",
+    "Decide with them which it is, and correct the annotations.",
+)
+_code(
+    "K129",
+    "info",
+    "too few annotators",
+    "Fewer annotators drew the segment than `min_annotators` under [consensus] asks for.",
+    "Have it annotated by others too, or lower the number.",
+)
+_code(
+    "K131",
+    "warning",
+    "duration disagrees with metadata",
+    "The metadata of the collection state another duration than the recording has.",
+    "Nothing; the timestamps of the recording count. Look at its frame rate if it plays too fast.",
+)
+_code(
+    "K132",
+    "error",
+    "two sources disagree",
+    "A file name and the metadata, or a file name and its folders, say different things.",
+    "Find out which is right and correct the other.",
+)
+_code(
+    "K133",
+    "info",
+    "incomplete sentence",
+    "A sentence has no glosses or no translation in the annotation files.",
+    "Nothing, or add it to the file.",
+)
+_code(
+    "K127",
+    "warning",
+    "the collection contradicts itself",
+    "Two files or columns of a collection do not agree on the row.",
+    "Nothing where the row is used: the message says which was followed. Otherwise choose with "
+    "the adapter's options.",
 )
 # K2: cutting and rendering
 _code(
@@ -504,6 +610,13 @@ _code(
     "Build again: segments of signers who withdrew are dropped.",
 )
 _code(
+    "K325",
+    "warning",
+    "signer looks like a name",
+    "The key of a signer could be the name of a person.",
+    "Use pseudonyms such as subject_07: what is published shows the keys of signers.",
+)
+_code(
     "K331",
     "error",
     "clip missing or damaged",
@@ -545,6 +658,205 @@ _code(
     "split is not signer-independent",
     "The split is made by sentences, so that signers may be on several sides.",
     "Say so with every result; for results on unseen signers split by signer.",
+)
+_code(
+    "K406",
+    "warning",
+    "count differs from the published one",
+    "The dataset does not have as many clips, signers or classes as its recipe expects.",
+    "Look for missing files and dropped rows, and say so with every result.",
+)
+
+
+# K5: lexicon files
+_code(
+    "K501",
+    "warning",
+    "entry without a source",
+    "The entry does not say where the sign is attested.",
+    "Fill in the column `source`.",
+)
+_code(
+    "K502",
+    "info",
+    "kept apart",
+    "Spellings of different entries differ only in letter case, separators, ё and е, or letters "
+    "that have one ASCII form.",
+    "Nothing; labels written exactly so find each its own entry, others may be ambiguous.",
+)
+_code(
+    "K503",
+    "info",
+    "spelling of several entries",
+    "One spelling belongs to several entries: a homograph of two languages, or a translation "
+    "that they share.",
+    "Nothing, if labels use another column; a label that is written so is ambiguous.",
+)
+_code(
+    "K504",
+    "warning",
+    "incomplete minimal pair",
+    "Of a minimal pair one entry does not name the other, or does not say whether it may be "
+    "mirrored.",
+    "Fill in `minimal_pairs` and `mirror_safe` in both entries.",
+)
+_code(
+    "K505",
+    "warning",
+    "lexicon without a version",
+    "No file states name, version, date and licence of the lexicon.",
+    "Write them into the TOML file that is named.",
+)
+_code(
+    "K506",
+    "warning",
+    "letters of another alphabet",
+    "A spelling has letters that its language does not have, or is not the Latin spelling of "
+    "the Kazakh one.",
+    "Check whether columns were exchanged; correct the spelling.",
+)
+# K6: audit of published annotations
+_code(
+    "K601",
+    "warning",
+    "labels that folding merges",
+    "Labels differ by letter case or ё alone; tools that fold them make one class of two.",
+    "Keep them apart by their exact spelling, or merge them on purpose if they are one sign.",
+)
+_code(
+    "K602",
+    "warning",
+    "same label in two scripts",
+    "Labels look the same and are spelled with letters of different scripts.",
+    "Retype one of them on the keyboard layout of the other.",
+)
+_code(
+    "K603",
+    "warning",
+    "invisible character",
+    "A label has a character that is not seen, such as a zero-width space.",
+    "Delete the character; the code point is named.",
+)
+_code(
+    "K604",
+    "info",
+    "not in normal form",
+    "A label is not in Unicode normal form C, so that equal labels may compare as different.",
+    "Write the file in NFC; kslds does so when it reads.",
+)
+_code(
+    "K605",
+    "info",
+    "blanks in a label",
+    "A label begins or ends with a blank, or has two in a row.",
+    "Delete them; kslds does so at the ends when it reads.",
+)
+_code(
+    "K606",
+    "info",
+    "nearly the same label",
+    "Labels are one letter apart: two signs, or one misspelled.",
+    "Compare them; correct the one that is a slip.",
+)
+_code(
+    "K607",
+    "info",
+    "labels that differ by punctuation",
+    "Labels differ by punctuation or spacing alone.",
+    "Decide whether they are one sign; if so, write them alike.",
+)
+_code(
+    "K608",
+    "error",
+    "key twice",
+    "Two rows of one file have the same key, so that a tool that looks rows up loses one.",
+    "Give every row a key of its own, or delete the copy.",
+)
+_code(
+    "K609",
+    "warning",
+    "keys taken for each other",
+    "Keys differ by letter case, leading zeros or a prefix alone; they may name one recording.",
+    "Compare keys as whole texts; check whether the rows share a recording.",
+)
+_code(
+    "K610",
+    "error",
+    "same sign and signer on two sides",
+    "The same signer makes the same sign on two sides of the split.",
+    "Split by signer; scores on such a split say little about new signers.",
+)
+_code(
+    "K611",
+    "warning",
+    "one signer dominates",
+    "One signer has more than a tenth of the rows and five times an equal share.",
+    "Weigh signers when you train, and report results per signer.",
+)
+_code(
+    "K612",
+    "warning",
+    "row without a side",
+    "The row is on no side although others are.",
+    "Give it a side or say why it has none.",
+)
+_code(
+    "K613",
+    "info",
+    "no split",
+    "No file says which rows are for training and which for testing.",
+    "Publish a split by signer, so that results can be compared.",
+)
+# K7: merging datasets
+_code(
+    "K701",
+    "info",
+    "recording in two corpora",
+    "Two datasets hold the same bytes; the recording of the one that comes first by name stays.",
+    "Nothing.",
+)
+_code(
+    "K702",
+    "warning",
+    "one recording, two signers",
+    "A recording or clip that is in two datasets has a signer of its own in each.",
+    "If they are one person, say so in the table of the same signers: else that person may be on "
+    "two sides of a split.",
+)
+_code(
+    "K703",
+    "warning",
+    "sign not mapped",
+    "The table of signs has no row for this sign, and `unmapped` says to leave it out.",
+    "Add a row, or keep what is not mapped.",
+)
+_code(
+    "K704",
+    "info",
+    "clip in two corpora",
+    "Clips of two datasets have the same frames; the one that comes first by name stays.",
+    "Nothing.",
+)
+_code(
+    "K705",
+    "warning",
+    "mapped sign unknown",
+    "The table of signs maps a sign of which no clip crosses.",
+    "Check the spelling in the table, or whether the sign's clips were dropped.",
+)
+_code(
+    "K706",
+    "warning",
+    "licences do not combine",
+    "Recordings are under licences that hardly let them be passed on as one work.",
+    "Ask those who hold the rights, or keep the datasets apart. kslds cannot give legal advice.",
+)
+_code(
+    "K707",
+    "warning",
+    "licence not known",
+    "The licence is not stated, or is not one whose terms kslds knows; it counts as the strictest.",
+    "State it in the recipe of the dataset, by its SPDX identifier if it has one.",
 )
 
 

@@ -7,9 +7,10 @@ is reported once, with its count and first place; one about a boundary once per 
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ import numpy as np
 import pyarrow as pa
 
 from kslds import pack
+from kslds.engine import Progress
 from kslds.errors import CorruptData, UsageError
-from kslds.lexicon import Lexicon, mixed_scripts, slug
+from kslds.lexicon import Lexicon
 from kslds.manifest import Dataset, write_parquet
+from kslds.orthography import mixed_scripts, slug
 from kslds.schema import CODES, Issue, Segment, Sign, Signer, arrow_schema
 
 if TYPE_CHECKING:
@@ -40,6 +43,15 @@ _COLUMNS = (
     "segment_id", "recording_id", "start_ms", "end_ms", "label", "sentence", "tier", "annotator",
     "signer_id", "source",
 )  # fmt: skip
+_ROLES = re.compile(
+    "actor|adult|annotator|boy|child|children|client|coda|control|deaf|demo|dev|donor|female|girl|"
+    "group|hand|hearing|informant|interpreter|left|main|male|man|model|native|new|nobody|none|old|"
+    "other|participant|patient|performer|person|presenter|pupil|recording|right|second|session|set|"
+    "sign|signer|soda|source|speaker|student|subject|target|teacher|test|third|train|unknown|user|"
+    "val|validation|video|volunteer|woman"
+)
+"""Words that pseudonyms are made of."""
+
 _HOW = {
     "case": "only when letter case and separators are ignored",
     "lookalike": "only when look-alike letters are exchanged",
@@ -52,7 +64,8 @@ class Rules:
     """What counts as wrong.
 
     Raises:
-        UsageError: `unknown` is none of ``error``, ``drop``, ``keep``.
+        UsageError: `unknown` is none of ``error``, ``drop``, ``keep``, or a number is negative
+            or `min_ms` over `max_ms`.
     """
 
     unknown: str = "error"
@@ -75,6 +88,11 @@ class Rules:
             raise UsageError(
                 f"unknown = {self.unknown!r}: expected one of {', '.join(map(repr, UNKNOWN))}."
             )
+        for name in ("min_ms", "min_signers"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} = {getattr(self, name)}: expected 0 or more.")
+        if self.max_ms < self.min_ms:
+            raise UsageError(f"max_ms = {self.max_ms} is less than min_ms = {self.min_ms}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +115,13 @@ class Report:
         return self._count("warning")
 
 
-def validate(dataset: Dataset, *, lexicon: Lexicon | None, rules: Rules) -> Report:
+def validate(
+    dataset: Dataset,
+    *,
+    lexicon: Lexicon | None,
+    rules: Rules,
+    progress: Progress | None = None,
+) -> Report:
     """Check a dataset, and resolve its labels.
 
     Sets `gloss_id` in `segments` (null for a label that stays unknown), writes the entries
@@ -107,6 +131,7 @@ def validate(dataset: Dataset, *, lexicon: Lexicon | None, rules: Rules) -> Repo
         dataset: Holds `signers`, `recordings` and `segments`; `clips` where they exist.
         lexicon: The vocabulary; None makes every label a class of its own.
         rules: What counts as wrong.
+        progress: Told after the checks of the tables, and after each pack of clips.
 
     Raises:
         IncompleteDataset: Nothing has been ingested yet.
@@ -118,6 +143,9 @@ def validate(dataset: Dataset, *, lexicon: Lexicon | None, rules: Rules) -> Repo
         raise CorruptData(
             f"{dataset.path('segments')} has no column {missing[0]!r}.", hint="Ingest again."
         )
+    packs = sorted((dataset.root / "clips").glob("*/*.tar"))
+    told = progress or (lambda stage, done, total: None)
+    told("validate", 0, 1 + len(packs))
     found = _Findings(frame=segments.select(_COLUMNS).to_pandas())
     issues = found.issues
     issues += lexicon.problems if lexicon else ()
@@ -129,7 +157,16 @@ def validate(dataset: Dataset, *, lexicon: Lexicon | None, rules: Rules) -> Repo
     _overlaps(found)
     _signers(found, dataset=dataset)
     _classes(found, rules=rules)
-    _clips(found, dataset=dataset)
+    present: set[str] = set()
+    damaged: list[str] = []
+    for done, path in enumerate(packs, start=1):
+        told("validate", done, 1 + len(packs))
+        try:
+            present.update(member.key for member in pack.read_index(path)[0])
+        except CorruptData:
+            damaged.append(path.name)
+    _clips(found, dataset=dataset, present=present, damaged=damaged)
+    told("validate", 1 + len(packs), 1 + len(packs))
 
     entries = {**(lexicon.by_id if lexicon else {}), **kept}
     dataset.write("signs", (entries[key] for key in sorted({g for g in gloss_ids if g})))
@@ -383,6 +420,11 @@ def _signers(found: _Findings, *, dataset: Dataset) -> None:
         signer = signers.get(signer_id)
         rows = segments.get(signer_id, np.array([], dtype=int))
         key, where = found.first(rows) if len(rows) else ("", _number(clips[signer_id], "clip"))
+        if _is_name(signer_id):
+            found.add(
+                "K325", table="signers", key=signer_id,
+                message=f"signer {signer_id!r} looks like the name of a person ({where})",
+            )  # fmt: skip
         if signer is None:
             found.add(
                 "K321", table="segments", key=key or signer_id,
@@ -402,6 +444,14 @@ def _signers(found: _Findings, *, dataset: Dataset) -> None:
             )  # fmt: skip
 
 
+def _is_name(signer_id: str) -> bool:
+    """Could this key be a person's name? Pseudonyms have a number, or words for roles."""
+    if re.search(r"[0-9]", signer_id) or re.fullmatch(r"signer_[a-f]{8,}", signer_id):
+        return False
+    words = re.split(r"[_-]+", signer_id)
+    return any(len(word) >= 3 and not _ROLES.fullmatch(word) for word in words)
+
+
 def _classes(found: _Findings, *, rules: Rules) -> None:
     signer_ids = np.array(found.frame["signer_id"].tolist(), dtype=object)
     named = found.frame["signer_id"].notna().to_numpy()
@@ -419,7 +469,9 @@ def _classes(found: _Findings, *, rules: Rules) -> None:
             )
 
 
-def _clips(found: _Findings, *, dataset: Dataset) -> None:
+def _clips(
+    found: _Findings, *, dataset: Dataset, present: Set[str], damaged: Sequence[str]
+) -> None:
     """Is every clip that counts as rendered in a pack whose size matches its index?"""
     if not dataset.has("clips"):
         return
@@ -427,24 +479,17 @@ def _clips(found: _Findings, *, dataset: Dataset) -> None:
     rendered = table.filter(table["width"].is_valid())
     if not rendered.num_rows:
         return
-    present: set[str] = set()
-    cut: list[str] = []
-    for path in sorted((dataset.root / "clips").glob("*/*.tar")):
-        try:
-            present.update(member.key for member in pack.read_index(path)[0])
-        except CorruptData:
-            cut.append(path.name)
     missing: dict[str, list[str]] = defaultdict(list)
     names = ("clip_id", "source_file")
     for clip_id, file in zip(*(rendered[name].to_pylist() for name in names), strict=True):
         if clip_id not in present:
             missing[file].append(clip_id)
-    damaged = f"; {_number(len(cut), 'pack')} damaged, first {cut[0]}" if cut else ""
+    why = f"; {_number(len(damaged), 'pack')} damaged, first {damaged[0]}" if damaged else ""
     for file, clip_ids in sorted(missing.items()):
         found.add(
             "K331",
             table="clips",
             key=min(clip_ids),
             message=f"{file}: {_number(len(clip_ids), 'rendered clip')} in no complete pack, first "
-            f"{min(clip_ids)}{damaged}",
+            f"{min(clip_ids)}{why}",
         )

@@ -171,6 +171,34 @@ def test_unknown_labels_stop_the_build_unless_the_recipe_says_otherwise(tmp_path
     assert json.loads(done.stdout)["stages"]["trim"]["dropped"] == 12
 
 
+def test_dropped_rows_are_shown_and_no_error(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    recipe = write_small(root)
+    (root / "media" / "broken.mp4").write_bytes(bytes(range(256)) * 40)
+    table = root / "annotations.csv"
+    table.write_text(table.read_text(encoding="utf-8") + "s0.mp4,әке,9,5,frame,subject_00,\n")
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace(', "jpeg"', ""))
+    done = kslds("build", recipe, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    dropped = done.stdout.partition("\ndropped")[2]
+    assert "K101" in dropped
+    assert "broken.mp4" in dropped
+    assert "K112" in dropped
+    assert "annotations.csv:26" in dropped
+    assert "validate" in done.stderr
+
+
+def test_a_name_cannot_lead_out_of_the_folder_of_datasets(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    recipe = write_small(root)
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace('"small"', '"../evil"'))
+    done = kslds("build", recipe, cwd=root)
+    assert done.returncode == 2
+    assert "name = '../evil': expected" in done.stderr
+    assert not (root / "evil").exists()
+    assert not (root / "datasets").exists()
+
+
 def test_wrong_usage_exits_2_and_wrong_paths_do_not_trace(tmp_path: Path) -> None:
     assert kslds("nosuch").returncode == 2
     assert kslds("build").returncode == 2
@@ -184,7 +212,8 @@ def test_wrong_usage_exits_2_and_wrong_paths_do_not_trace(tmp_path: Path) -> Non
     assert done.returncode == 2
     assert "is a file, not a folder" in done.stderr
     done = kslds("build", "nosuch.toml")
-    assert "Bundled recipes: demo" in done.stderr
+    assert "Bundled recipes: " in done.stderr
+    assert " demo" in done.stderr
 
 
 def test_a_broken_parquet_table_is_named(small: Dataset, tmp_path: Path) -> None:

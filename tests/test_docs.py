@@ -102,9 +102,9 @@ def _read_help_here(module: types.ModuleType) -> None:
     module.help_of = help_of  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["cli.md", "codes.md", "format.md"])
+@pytest.mark.parametrize("name", ["cli.md", "codes.md", "corpora.md", "format.md"])
 def test_generated_pages_are_up_to_date(generate: types.ModuleType, name: str) -> None:
-    assert set(generate.PAGES) == {"cli.md", "codes.md", "format.md"}
+    assert set(generate.PAGES) == {"cli.md", "codes.md", "corpora.md", "format.md"}
     assert generate.PAGES[name]() == text_of(name), "run: python docs/generate.py"
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kslds.corpora import Annotation, Source, adapter
-from kslds.corpora.table import read
+from kslds.corpora.table import read, read_rows
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -117,7 +117,7 @@ def test_text_is_nfc_and_stripped(tmp_path: Path) -> None:
     text = f"recording,{decomposed},start,end\n v.mp4 ,  {decomposed} ,1 , 2\n"
     (row,) = rows(tmp_path, text, columns={"gloss": "й"})
     assert row == Annotation(
-        source="a.csv:2", recording="v.mp4", start="1", end="2", unit="ms", label="й"
+        source="a.csv:2", recording="v.mp4 ", start="1", end="2", unit="ms", label="й"
     )
 
 
@@ -144,13 +144,16 @@ def test_a_header_without_rows_has_no_annotations(tmp_path: Path) -> None:
     assert rows(tmp_path, HEADER) == []
 
 
-def test_missing_cells_are_empty_and_more_than_the_header_is_an_error(tmp_path: Path) -> None:
+def test_missing_cells_are_empty_and_a_row_with_more_is_dropped(tmp_path: Path) -> None:
     header = "recording,gloss,start,end,emotion,signer\n"
     (row,) = rows(tmp_path, header + "v,x,1,2\n")
     assert (row.emotion, row.signer, row.problem) == (None, None, None)
-    message = failure(tmp_path, HEADER + "v,x,1,2\nv,x,y,1,2\n")
-    assert "a.csv, line 3: 5 cells, but the header has 4." in message
-    assert "quotation marks" in message
+    good, bad, last = rows(tmp_path, HEADER + "v,x,1,2\nv,x,y,1,2\nw,x,1,2\n")
+    assert (good.problem, last.problem) == (None, None)
+    assert bad.source == "a.csv:3"
+    assert bad.problem is not None
+    assert bad.problem[0] == "K124"
+    assert bad.problem[1].startswith("5 cells, but the header has 4; put quotation marks")
 
 
 @pytest.mark.parametrize(
@@ -172,7 +175,7 @@ def test_an_unknown_unit_is_a_problem_of_its_row(tmp_path: Path) -> None:
     bad, good = rows(tmp_path, text, columns={"unit": "u"})
     assert bad.problem == (
         "K111",
-        "a.csv:2 column 'u': 'xs' is not one of ms, s, frame, timecode",
+        "column 'u': 'xs' is not one of ms, s, frame, timecode",
     )
     assert bad.unit == "ms"
     assert good.problem is None
@@ -181,10 +184,9 @@ def test_an_unknown_unit_is_a_problem_of_its_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("v,x,,2", ("K111", "a.csv:2 column 'from': is empty; expected a time in s")),
-        ("v,x,1", ("K111", "a.csv:2 column 'to': is empty; expected a time in s")),
-        (" ,x,1,2", ("K103", "a.csv:2 column 'recording': is empty; expected the file name of a "
-                     "recording")),
+        ("v,x,,2", ("K111", "column 'from': is empty; expected a time in s")),
+        ("v,x,1", ("K111", "column 'to': is empty; expected a time in s")),
+        (" ,x,1,2", ("K103", "column 'recording': is empty; expected the file name of a recording")),
     ],
 )  # fmt: skip
 def test_empty_required_cells_are_problems(
@@ -257,17 +259,66 @@ def test_a_utf_16_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:
         (b"\n \r\n", "is empty; expected a header line"),
         (HEADER.encode() + b"v,\0,1,2\n", "line 2: a NUL character"),
         (HEADER.encode("utf-16-le"), "line 1: a NUL character"),
-        (HEADER.encode() + b'v,x,1,2\nv,"x,1,2\nv,x,1,2\n', "starts on line 3 cannot be read"),
+        (HEADER.encode() + b'v,x,1,2\nv,"x,1,2\nv,x,1,2\n', "line 3: a quotation mark opens a cell and is not closed"),
+        (HEADER.encode() + b'v,"a\nb","x,1\nv,x,1,2\n', "line 3: a quotation mark opens a cell"),
+        (HEADER.encode() + b'v,"","""x",1,2,"\n', "line 2: a quotation mark opens a cell"),
+        (HEADER.encode() + b'v,"' + b"x,1,2\n" * 30_000, "line 2: a quotation mark opens a cell"),
+        (HEADER.encode() + b'v,"x,1,2\nv,"y",1,2\n', "starts on line 2 cannot be read"),
         (HEADER.encode() + b'v,"x"y,1,2\n', "starts on line 2 cannot be read"),
         (HEADER.encode() + b"v," + b"x" * 100_001 + b",1,2\n", "more than 100000 characters"),
         (HEADER.encode() + b"v," + b"x" * 200_000 + b",1,2\n", "starts on line 2 cannot be read"),
         (b"x" * 200_000, "starts on line 1 cannot be read"),
+        (b"PK\x03\x04\x14\0\x06\0", "or a ZIP archive. Save the sheet as CSV (UTF-8)"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel sheet. Save the sheet as CSV"),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "compressed with gzip. Unpack it"),
     ],
 )  # fmt: skip
 def test_what_is_not_a_table_is_refused(tmp_path: Path, text: bytes, message: str) -> None:
     found = failure(tmp_path, text)
     assert message in found
     assert str(tmp_path / "a.csv") in found
+
+
+def strict(folder: Path, text: str | bytes) -> list[tuple[int, dict[str, str]]]:
+    path = folder / "strict.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(read_rows(path, names=("signer_id",), known=("signer_id", "split")))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_strict_table_gives_each_row_by_the_names_of_its_columns(
+    tmp_path: Path, encoding: str
+) -> None:
+    text = '\nsigner_id; split\r\nкөл;"a;b"\r\n;\r\n\r\n s2 ;\r\n'
+    assert strict(tmp_path, text.encode(encoding)) == [
+        (3, {"signer_id": "көл", "split": "a;b"}),
+        (6, {"signer_id": "s2", "split": ""}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("signer_id,split\ns1,train,s2\n", "line 2: 3 cells, but the header has 2"),
+        ("signer_id,split\ns1\n", "line 2: 1 cells, but the header has 2"),
+        ("signer_id,split,split\ns1,train,test\n", "line 1: several columns are named 'split'"),
+        ("signer_id,side\n", "line 1: unknown column 'side'. Known columns: signer_id, split."),
+        ("split\n", "has no column 'signer_id'; it has 'split'."),
+        ("signer_id,split,\ns1,train,\n", "line 1: column 3 has no name"),
+        (",\n", "line 1: column 1 has no name"),
+        ('signer_id,split\ns1,"train\ns2,test\n', "line 2: a quotation mark opens a cell"),
+        ('signer_id,split\ns1,"train\ns2,",x\n', "line 2: 3 cells"),
+        ('signer_id,split\ns1,"train\ns2,"\n', "line 2, column 'split': the cell has a line"),
+        ("signer_id,split\ns1,tr\0ain\n", "line 2: a NUL character"),
+        ("signer_id,split\ns1," + "x" * 200_000, "starts on line 2 cannot be read"),
+        ("signer_id,split\ns1,кіші\n".encode("cp1251"), "is not UTF-8"),
+    ],
+)  # fmt: skip
+def test_a_strict_table_has_no_defect(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(AnnotationError) as error:
+        strict(tmp_path, text)
+    assert message in str(error.value)
+    assert str(tmp_path / "strict.csv") in str(error.value)
 
 
 def test_a_file_over_the_limit_is_refused(tmp_path: Path) -> None:
@@ -305,7 +356,7 @@ def test_whatever_csv_writes_comes_back(
         [unicodedata.normalize("NFC", value).strip() or None for value in row] for row in table
     ]
     found = rows(tmp_path, text.getvalue())
-    assert [[r.recording or None, r.label, r.start, r.end, r.emotion] for r in found] == [
+    assert [[r.recording.strip() or None, r.label, r.start, r.end, r.emotion] for r in found] == [
         row for row in expected if any(row)
     ]
 

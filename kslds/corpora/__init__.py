@@ -9,12 +9,12 @@ same for all of them and happens later.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from kslds.errors import RecipeError
+from kslds.errors import AnnotationError, RecipeError
 
 UNITS = ("ms", "s", "frame", "timecode")
 
@@ -49,6 +49,10 @@ class Annotation:
     annotator: str | None = None
     split: str | None = None
     """The side on which the collection itself publishes the row."""
+    duration_ms: int | None = None
+    """How long the collection says that the recording is."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Codes and messages of what should be known of the row; it is used all the same."""
     problem: tuple[str, str] | None = None
     """Code and reason where the format itself tells that the row cannot be used."""
 
@@ -89,10 +93,24 @@ class About:
 FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "table": (".csv", ".tsv", ".txt"),
     "elan": (".eaf",),
+    "slan": (".json", ".xml", ".eaf", ".txt"),
+    "slovo": (".csv", ".tsv"),
+    "autsl": (".csv",),
+    "theruslan": (".csv", ".tsv", ".txt"),
+    "wlasl": (".json", ".txt"),
+    "ms-asl": (".json",),
+    "lsa64": (".csv", ".txt"),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "videofolder": (".csv", ".tsv", ".jsonl"),
+    "phoenix": (".csv",),
+    "ksl-emo": (".jsonl",),
+    "krsl": (".csv", ".tsv", ".txt"),
+    "fluentsigners-50": (".csv", ".json", ".tsv", ".txt"),
+    "online-school": (".csv", ".eaf", ".json", ".srt", ".tsv", ".vtt"),
 }
 """What an adapter reads where a folder is named instead of files; other adapters get all."""
 
-FROM_NAMES = frozenset[str]()
+FROM_NAMES = frozenset({"lsa64", "videofolder", "ksl-emo", "krsl", "fluentsigners-50"})
 """Adapters that read the names of media files and need no annotation file."""
 
 Adapter = Callable[[Source], Iterator[Annotation]]
@@ -100,6 +118,20 @@ Adapter = Callable[[Source], Iterator[Annotation]]
 ADAPTERS: Mapping[str, str] = {
     "table": "kslds.corpora.table:read",
     "elan": "kslds.corpora.elan:read",
+    "slan": "kslds.corpora.slan:read",
+    "slovo": "kslds.corpora.slovo:read",
+    "autsl": "kslds.corpora.autsl:read",
+    "theruslan": "kslds.corpora.theruslan:read",
+    "wlasl": "kslds.corpora.wlasl:read",
+    "ms-asl": "kslds.corpora.msasl:read",
+    "lsa64": "kslds.corpora.lsa64:read",
+    "jsonl": "kslds.corpora.jsonl:read",
+    "videofolder": "kslds.corpora.videofolder:read",
+    "phoenix": "kslds.corpora.phoenix:read",
+    "ksl-emo": "kslds.corpora.ksl_emo:read",
+    "krsl": "kslds.corpora.krsl:read",
+    "fluentsigners-50": "kslds.corpora.fluentsigners:read",
+    "online-school": "kslds.corpora.onlineschool:read",
 }
 """Name to ``module:function``; recipes may also name their own ``package.module:function``."""
 
@@ -108,16 +140,86 @@ def adapter(name: str) -> Adapter:
     """The adapter of this name.
 
     Raises:
-        RecipeError: The name is unknown or its module cannot be imported.
+        RecipeError: The name is unknown, its module cannot be imported, or it is no function.
     """
     target = ADAPTERS.get(name, name)
     module, _, function = target.partition(":")
-    if not function:
+    if not module or not function:
         raise RecipeError(
             f"unknown adapter {name!r}; known are {', '.join(sorted(ADAPTERS))}.",
             hint='Name one of them, or your own function as "package.module:function".',
         )
     try:
-        return cast(Adapter, getattr(importlib.import_module(module), function))
-    except (ImportError, AttributeError) as error:
-        raise RecipeError(f"the adapter {target!r} cannot be imported: {error}.") from error
+        read = getattr(importlib.import_module(module), function)
+    except Exception as error:  # whatever a module of the user raises
+        raise RecipeError(
+            f"the adapter {target!r} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
+    if not callable(read):
+        raise RecipeError(f"the adapter {target!r} is not a function.")
+    return cast(Adapter, read)
+
+
+MARKS: Mapping[str, frozenset[str]] = {
+    "slovo": frozenset({"attachment_id", "user_id"}),
+    "autsl": frozenset({"ClassId", "TR", "EN"}),
+    "wlasl": frozenset({"gloss", "instances"}),
+    "ms-asl": frozenset({"org_text", "clean_text", "box"}),
+    "videofolder": frozenset({"file_name"}),
+    "phoenix": frozenset({"name", "video", "speaker", "orth", "translation"}),
+    "ksl-emo": frozenset({"video_id", "participant_id"}),
+    "krsl": frozenset({"Файл", "Время начала - миллисекунды"}),
+    "fluentsigners-50": frozenset({"ID", "Gloss"}),
+}
+"""Columns or keys by which the files of an adapter are known."""
+
+
+def wrong_file(
+    path: Path, *, found: Iterable[str], expected: str, adapter: str | None = None
+) -> AnnotationError:
+    """The error for a file that is not what its adapter reads.
+
+    Args:
+        path: The file.
+        found: The columns or keys that it has.
+        expected: What it should have, as the end of a sentence.
+        adapter: The adapter that refuses it, which is then not recommended.
+    """
+    names = list(dict.fromkeys(found))
+    fits = [name for name, marks in MARKS.items() if marks <= set(names) and name != adapter]
+    shown = ", ".join(f"{name!r:.40}" for name in names[:12]) or "nothing of the kind"
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return AnnotationError(
+        f"{path} has {shown}{more}; expected {expected}.",
+        hint=f"It looks like a file for adapter = {fits[0]!r}."
+        if fits
+        else "Take it out of `annotations`, or name the adapter that it is for.",
+    )
+
+
+def choose(source: Source, *, adapter: str, known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """The adapter's options: what the recipe says, else the first value of each.
+
+    Args:
+        source: Holds the options of the recipe.
+        adapter: For messages.
+        known: Option → the values that it may have; one that starts with ``{`` or is empty
+            stands for any text.
+
+    Raises:
+        RecipeError: The recipe has an option or a value that is not known.
+    """
+    chosen = {name: values[0] for name, values in known.items()}
+    for name, value in source.options.items():
+        if name not in known:
+            raise RecipeError(
+                f"[ingest] options: the adapter {adapter!r} has no option {name!r:.40}.",
+                hint=f"It has {', '.join(known) or 'none'}.",
+            )
+        free = not known[name][0] or known[name][0].startswith("{")
+        if not free and value not in known[name]:
+            raise RecipeError(
+                f"[ingest] options: {name} = {value!r:.40} is not one of {', '.join(known[name])}."
+            )
+        chosen[name] = value
+    return chosen

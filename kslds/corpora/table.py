@@ -8,8 +8,8 @@ import io
 import json
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 
 from rapidfuzz import fuzz, process, utils
@@ -37,6 +37,16 @@ same name, where there is one."""
 _DELIMITERS = ",;\t|"
 _MAX_BYTES = 1 << 30
 _MAX_CELL_CHARS = 100_000
+_OTHER_FILES: Mapping[bytes, tuple[str, str]] = {
+    b"PK\x03\x04": ("an Excel or OpenDocument sheet, or a ZIP archive", "sheet"),
+    b"\xd0\xcf\x11\xe0": ("an Excel sheet", "sheet"),
+    b"\x1f\x8b": ("compressed with gzip", "archive"),
+    b"BZh": ("compressed with bzip2", "archive"),
+    b"\xfd7zXZ": ("compressed with xz", "archive"),
+    b"\x28\xb5\x2f\xfd": ("compressed with zstd", "archive"),
+    b"7z\xbc\xaf": ("a 7-Zip archive", "archive"),
+}
+"""How files begin that people name instead of a table, and what kind they are."""
 _UNIT_NAMES: Mapping[str, str] = {
     **{unit: unit for unit in UNITS},
     **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds"), "ms"),
@@ -51,12 +61,12 @@ def read(source: Source) -> Iterator[Annotation]:
 
     Cells are separated by comma, semicolon, tab or ``|``, whichever fits the header line;
     text is UTF-8, or UTF-16 with a byte order mark. Empty rows are skipped, empty cells are
-    None. A row whose unit, recording or boundary is unusable carries a `problem`.
+    None. A row whose unit, recording or boundary is unusable, or that has more cells than the
+    header, carries a `problem`.
 
     Raises:
         MissingFile: A file is not there.
-        AnnotationError: A file is not a text table, lacks a column, or has a row with more
-            cells than its header.
+        AnnotationError: A file is not a text table, or lacks a column.
         RecipeError: `source.columns` maps a field that does not exist.
     """
     for field in source.columns:
@@ -73,23 +83,29 @@ def read(source: Source) -> Iterator[Annotation]:
 
 def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
     names = {field: _text(source.columns.get(field, field)) or "" for field in FIELDS}
-    rows = _rows(path, frozenset(names.values()))
+    rows = read_cells(path, names=names.values())
     _, cells = next(rows)
     header = [_text(cell) or "" for cell in cells]
     index = _index(path, header, names, source)
     for line, cells in rows:
-        if not any(map(str.strip, cells)):
-            continue
-        if len(cells) > len(header):
-            raise AnnotationError(
-                f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}.",
-                hint="Put quotation marks around a cell that holds the separator itself.",
-            )
+        where = f"{path.name}:{line}"
         row = {
             field: _text(cells[column]) if column < len(cells) else None
             for field, column in index.items()
         }
-        yield _annotation(row, names, source, f"{path.name}:{line}")
+        if len(cells) > len(header):
+            reason = (
+                f"{len(cells)} cells, but the header has {len(header)}; "
+                "put quotation marks around a cell that holds the separator itself"
+            )
+            yield Annotation(
+                source=where, recording="", start=None, end=None, unit=source.unit,
+                problem=("K124", reason),
+            )  # fmt: skip
+            continue
+        if row["recording"] is not None:  # blanks are part of the name of a file
+            row["recording"] = unicodedata.normalize("NFC", cells[index["recording"]])
+        yield _annotation(row, names, source, where)
 
 
 def _annotation(
@@ -100,13 +116,13 @@ def _annotation(
     problem = None
     if unit is None:
         reason = f"{written!r:.60} is not one of {', '.join(UNITS)}"
-        problem = ("K111", f"{where} column {names['unit']!r}: {reason}")
+        problem = ("K111", f"column {names['unit']!r}: {reason}")
     elif row["recording"] is None:
         reason = "is empty; expected the file name of a recording"
-        problem = ("K103", f"{where} column {names['recording']!r}: {reason}")
+        problem = ("K103", f"column {names['recording']!r}: {reason}")
     elif row["start"] is None or row["end"] is None:
         empty = names["start" if row["start"] is None else "end"]
-        problem = ("K111", f"{where} column {empty!r}: is empty; expected a time in {unit}")
+        problem = ("K111", f"column {empty!r}: is empty; expected a time in {unit}")
     return Annotation(
         source=where,
         recording=row["recording"] or "",
@@ -164,9 +180,81 @@ def _index(
     return {field: header.index(name) for field, name in found.items()}
 
 
-def _rows(path: Path, names: frozenset[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that has text, the header first, with the line on which it starts."""
-    lines = _lines(path)
+def read_rows(
+    path: Path, *, names: Sequence[str] = (), known: Sequence[str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row of a table in which nothing may be overlooked, with its first line.
+
+    Cells go by the name of their column, NFC, without blanks around; an empty one is ``""``.
+    Empty rows are skipped.
+
+    Args:
+        path: A table as `read` takes it.
+        names: Columns that the file has to have.
+        known: All columns that it may have; any if not given.
+
+    Raises:
+        MissingFile: The file is not there.
+        AnnotationError: The file is not a text table; a column is missing, unknown, without a
+            name or there twice; a row has more or fewer cells than the header; a cell has a
+            line break, as after a quotation mark that is not closed.
+    """
+    rows = read_cells(path, names=known or names)
+    line, cells = next(rows)
+    header = [_text(cell) or "" for cell in cells]
+    for number, name in enumerate(header, start=1):
+        if not name:
+            raise AnnotationError(
+                f"{path}, line {line}: column {number} has no name.",
+                hint="Name it, or delete it.",
+            )
+        if header.count(name) > 1:
+            raise AnnotationError(
+                f"{path}, line {line}: several columns are named {name!r:.60}.",
+                hint="Rename or remove all but one of them.",
+            )
+        if known is not None and name not in known:
+            raise AnnotationError(
+                f"{path}, line {line}: unknown column {name!r:.60}.",
+                hint=f"Known columns: {', '.join(known)}.",
+            )
+    missing = [name for name in names if name not in header]
+    if missing:
+        raise AnnotationError(
+            f"{path} has no column {_listed(missing)}; it has {_listed(header)}.",
+            hint="Write the names of the columns into the first line.",
+        )
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise AnnotationError(
+                f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}.",
+                hint="Put quotation marks around a cell that holds the separator itself, and "
+                "write the separators of empty cells too.",
+            )
+        row = dict(zip(header, cells, strict=True))
+        for name, cell in row.items():
+            if "\n" in cell or "\r" in cell:
+                raise AnnotationError(
+                    f"{path}, line {line}, column {name!r:.60}: the cell has a line break.",
+                    hint="Check that every quotation mark is closed on its line.",
+                )
+        yield line, {name: _text(cell) or "" for name, cell in row.items()}
+
+
+def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row that is not empty, as written, with the line on which it starts.
+
+    The first one is the header, if the file has one; it decides what separates cells.
+
+    Args:
+        path: A table as `read` takes it.
+        names: Columns that the file should have; they help to find the separator.
+
+    Raises:
+        MissingFile: The file is not there.
+        AnnotationError: The file is not a text table, or holds nothing.
+    """
+    lines = read_lines(path)
     skipped = 0
     for first in lines:
         if first.strip():
@@ -174,28 +262,62 @@ def _rows(path: Path, names: frozenset[str]) -> Iterator[tuple[int, list[str]]]:
         skipped += 1
     else:
         raise AnnotationError(
-            f"{path} is empty; expected a header line and one row per segment.",
+            f"{path} is empty; expected a header line and one line per row.",
             hint="Export it again, or take it out of the recipe.",
         )
     line = skipped + 1
+    wanted, delimiter = frozenset(names), ","
+    row: list[str] = []  # the lines of the row that is being read
+
+    def noted() -> Iterator[str]:
+        for text in chain([first], lines):
+            row.append(text)
+            yield text
+
     try:
+        delimiter = max(_DELIMITERS, key=lambda mark: _fit(first, mark, wanted))
         reader = csv.reader(
-            chain([first], lines),
-            delimiter=max(_DELIMITERS, key=lambda mark: _fit(first, mark, names)),
+            noted(),
+            delimiter=delimiter,
             skipinitialspace=True,
             strict=True,
         )
         for cells in reader:
             if any(len(cell) > _MAX_CELL_CHARS for cell in cells):
                 raise csv.Error(f"a cell has more than {_MAX_CELL_CHARS} characters")
-            if cells:
+            if line == skipped + 1 or any(map(str.strip, cells)):
                 yield line, cells
             line = skipped + reader.line_num + 1
+            row.clear()
     except csv.Error as error:
+        opened = _open_quote(row, delimiter)
+        if opened is not None:
+            raise AnnotationError(
+                f"{path}, line {line + opened}: a quotation mark opens a cell and is not closed.",
+                hint="Close it; a quotation mark inside a quoted cell is written twice.",
+            ) from error
         raise AnnotationError(
             f"{path}: the row that starts on line {line} cannot be read: {error}.",
             hint="Check that every quoted cell is closed; a quotation mark inside one is doubled.",
         ) from error
+
+
+def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
+    """Of a row that ends inside a quoted cell, the number of the line where that opens."""
+    opened, at_start = None, True
+    for number, line in enumerate(lines):
+        escaped = False
+        for char, following in pairwise([*line, ""]):
+            if escaped:
+                escaped = False
+            elif opened is not None and char == '"':
+                escaped = following == '"'
+                opened = opened if escaped else None
+            elif opened is None and char == '"' and at_start:
+                opened, at_start = number, False
+            elif opened is None:
+                at_start = char == delimiter or (at_start and char == " ")
+    return opened
 
 
 def _fit(header: str, delimiter: str, names: frozenset[str]) -> tuple[int, int]:
@@ -204,8 +326,15 @@ def _fit(header: str, delimiter: str, names: frozenset[str]) -> tuple[int, int]:
     return len(names.intersection(map(_text, cells))), len(cells)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file with their ends."""
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text file with their ends.
+
+    Text is UTF-8, or UTF-16 with a byte order mark, which is left out.
+
+    Raises:
+        MissingFile: The file is not there.
+        AnnotationError: The file is not text in one of these encodings, or larger than 1 GiB.
+    """
     try:
         stream = path.open("rb")
     except FileNotFoundError as error:
@@ -221,10 +350,18 @@ def _lines(path: Path) -> Iterator[str]:
                 f"{path} is larger than 1 GiB; that is not a table of annotations.",
                 hint="Name the right file, or split it.",
             )
-        start = stream.read(2)
+        start = stream.read(8)
         stream.seek(0)
+        for mark, (what, kind) in _OTHER_FILES.items():
+            if start.startswith(mark):
+                raise AnnotationError(
+                    f"{path} is not a text table: it is {what}.",
+                    hint="Save the sheet as CSV (UTF-8) and name that file."
+                    if kind == "sheet"
+                    else "Unpack it and name the file inside.",
+                )
         marks = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-        encoding = marks.get(start, "utf-8")
+        encoding = marks.get(start[:2], "utf-8")
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         try:
             for number, line in enumerate(text, start=1):
