@@ -23,12 +23,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from kslds import inset, pack, video
+from kslds import inset, pack, pose, video
 from kslds.engine import Progress, run, stopping
-from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile, RecipeError
+from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile
 from kslds.manifest import Dataset, canonical_json, sha256_file
 from kslds.probe import frame_ms, sound_pts
 from kslds.schema import CODES, Clip, Dropped, Recording, Segment, Timing
+from kslds.spans import ClipOptions, geometry, plan, resampled, span_end_pts
 
 _RENDER_VERSION = 2
 """Raised whenever the same plan renders to other bytes."""
@@ -43,138 +44,7 @@ _MAX_OPEN = 16
 """Encoders fed at a time; where more clips overlap, the recording is decoded again for the rest."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClipOptions:
-    """The `[clips]` part of a recipe.
-
-    Raises:
-        RecipeError: A value is out of range.
-    """
-
-    size: int = 224
-    fit: video.Fit = "pad"
-    margin_ms: tuple[int, int] = (0, 0)
-    fps: str | int | float = "source"
-    crop: str | tuple[int, int, int, int] = "none"
-    """Cut out before scaling: left, top, width and height in displayed pixels, or ``inset``, the
-    interpreter's box that `kslds.inset` finds in each recording."""
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.size <= 4096 or self.size % 2:
-            raise RecipeError(
-                f"[clips] size = {self.size}: expected an even number from 16 to 4096."
-            )
-        if self.fit not in video.FITS:
-            raise RecipeError(f"[clips] fit = {self.fit!r} is not one of {', '.join(video.FITS)}.")
-        if len(self.margin_ms) != 2 or min(self.margin_ms) < 0 or max(self.margin_ms) > 60_000:
-            raise RecipeError(
-                f"[clips] margin_ms = {list(self.margin_ms)}: expected two numbers of ms, before "
-                "and after, from 0 to 60000."
-            )
-        if isinstance(self.crop, str):
-            if self.crop not in ("none", "inset"):
-                raise RecipeError(
-                    f"[clips] crop = {self.crop!r}: expected 'none', 'inset' or four numbers of "
-                    "pixels, [left, top, width, height]."
-                )
-        elif min(self.crop[:2]) < 0 or min(self.crop[2:]) < 16:
-            raise RecipeError(
-                f"[clips] crop = {list(self.crop)}: expected [left, top, width, height], the "
-                "latter two at least 16."
-            )
-        if isinstance(self.fps, str):
-            if self.fps != "source":
-                raise RecipeError(f"[clips] fps = {self.fps!r}: expected 'source' or a number.")
-        elif not 1 <= self.fps <= 240:
-            raise RecipeError(f"[clips] fps = {self.fps}: expected 1 to 240.")
-
-    @property
-    def rate(self) -> Fraction | None:
-        """Frames per second to resample to; None keeps every source frame."""
-        if isinstance(self.fps, str):
-            return None
-        return Fraction(str(self.fps)).limit_denominator(10_000)
-
-
 # --------------------------------------------------------------------------- trim
-
-
-def _resampled(pts: Sequence[int], *, span_end: int, base: Fraction, rate: Fraction) -> list[int]:
-    """Which of the span's frames is on show at 0, 1/rate, 2/rate … seconds after its first."""
-    count = max(1, int((span_end - pts[0]) * base * rate))
-    ticks = [pts[0] + int(k / rate / base) for k in range(count)]
-    return [int(i) for i in np.searchsorted(np.asarray(pts), ticks, side="right") - 1]
-
-
-def _span_end(timing: Timing, recording: Recording, last: int) -> int:
-    """Timestamp at which the last frame of a span ends."""
-    if last + 1 < len(timing.pts):
-        return timing.pts[last + 1]
-    base = Fraction(recording.time_base_num, recording.time_base_den)
-    return max(timing.pts[last] + 1, int(Fraction(recording.end_ms, 1000) / base))
-
-
-def _geometry(recording: Recording, options: ClipOptions) -> video.Geometry | None:
-    """How a recording's pictures are fitted; None where the box does not lie in them."""
-    width, height = recording.display_width, recording.display_height
-    box = recording.inset if options.crop == "inset" else options.crop
-    if box is None:
-        return None
-    if isinstance(box, str):
-        return video.geometry(width, height, size=options.size, fit=options.fit)
-    left, top, w, h = box
-    if left + w > width or top + h > height:
-        return None
-    stored = (recording.width, recording.height)
-    across, down = stored[::-1] if recording.rotation in (90, 270) else stored
-    scale_x, scale_y = Fraction(across, width), Fraction(down, height)
-    inside = (
-        round(left * scale_x),
-        round(top * scale_y),
-        max(1, round(w * scale_x)),
-        max(1, round(h * scale_y)),
-    )
-    return video.geometry(w, h, size=options.size, fit=options.fit, box=inside)
-
-
-def _plan(
-    segment: Segment, *, recording: Recording, timing: Timing, pts_ms: Any, options: ClipOptions
-) -> Clip | None:
-    before, after = options.margin_ms
-    start_ms = max(0, segment.start_ms - before)
-    end_ms = min(recording.end_ms, segment.end_ms + after)
-    first, stop = (int(i) for i in np.searchsorted(pts_ms, [start_ms, end_ms]))
-    if first >= stop:
-        return None
-    base = Fraction(recording.time_base_num, recording.time_base_den)
-    shown = timing.pts[first:stop]
-    end = _span_end(timing, recording, stop - 1)
-    rate, count = options.rate, stop - first
-    if rate is not None:
-        count = len(_resampled(shown, span_end=end, base=base, rate=rate))
-    fps = rate or (count / ((end - shown[0]) * base)).limit_denominator(100_000)
-    return Clip(
-        clip_id=segment.clip_id,
-        segment_id=segment.segment_id,
-        recording_id=segment.recording_id,
-        source_file=recording.source_file,
-        gloss_id=segment.gloss_id,
-        emotion=segment.emotion,
-        sentence=segment.sentence,
-        translation=segment.translation,
-        signer_id=segment.signer_id,
-        published_split=segment.published_split,
-        start_ms=start_ms,
-        end_ms=end_ms,
-        first_frame=first,
-        last_frame=stop - 1,
-        first_pts=shown[0],
-        last_pts=shown[-1],
-        num_frames=count,
-        fps_num=fps.numerator,
-        fps_den=fps.denominator,
-        resampled=rate is not None,
-    )
 
 
 def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> None:
@@ -217,7 +87,7 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
         if segment.recording_id not in pts_ms:
             base = Fraction(recording.time_base_num, recording.time_base_den)
             pts_ms[segment.recording_id] = np.array([frame_ms(p, base) for p in timing.pts])
-        shape = _geometry(recording, options)
+        shape = geometry(recording, options)
         size = f"{recording.display_width} × {recording.display_height}"
         if shape is None:
             drop(segment, "K204", f"a picture of {size} with crop = {options.crop}")
@@ -225,7 +95,7 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
         if max(shape.scaled) > video.MAX_SIDE:
             drop(segment, "K203", f"a picture of {size} with the fit {options.fit!r}")
             continue
-        clip = _plan(
+        clip = plan(
             segment,
             recording=recording,
             timing=timing,
@@ -291,14 +161,36 @@ class _Job:
     folder: Path
     options: ClipOptions
     encodings: tuple[video.Encoding, ...]
+    pose_shape: tuple[int, int] | None = None
+    """Points and numbers for each, where the dataset has poses."""
+    pose_path: Path | None = None
+    """Poses of this recording, where it has them."""
 
     @property
     def base(self) -> Fraction:
         return Fraction(self.recording.time_base_num, self.recording.time_base_den)
 
     @cached_property
+    def poses(self) -> pose.Array:
+        """One row of points for each frame, NaN where there are none."""
+        points, numbers = self.pose_shape or (0, 0)
+        if self.pose_path is None:
+            return np.full((len(self.timing.pts), points, numbers), np.nan, np.float32)
+        return pose.aligned(pose.read(self.pose_path), pts=self.timing.pts, time_base=self.base)
+
+    def poses_of(self, clip: Clip) -> bytes:
+        """The rows of a clip's frames, as the bytes of a `.npy` file."""
+        rows = self.poses[clip.first_frame : clip.last_frame + 1]
+        if self.options.rate is not None:
+            pts = self.timing.pts[clip.first_frame : clip.last_frame + 1]
+            end = span_end_pts(self.timing, self.recording, clip.last_frame)
+            rate = self.options.rate
+            rows = rows[resampled(pts, span_end=end, base=self.base, rate=rate)]
+        return pose.encode(rows)
+
+    @cached_property
     def geometry(self) -> video.Geometry:
-        return cast(video.Geometry, _geometry(self.recording, self.options))
+        return cast(video.Geometry, geometry(self.recording, self.options))
 
     def pack_path(self, encoding: video.Encoding) -> Path:
         """Named by everything that decides the bytes inside."""
@@ -309,6 +201,7 @@ class _Job:
             "fit": self.options.fit,
             "box": self.geometry.box,
             "fps": str(self.options.rate),
+            "poses": [self.recording.pose_sha256, self.pose_shape],
             "encoding": [encoding.name, encoding.field, dict(encoding.options)],
             "ffmpeg": video.ffmpeg_version(),
             "version": _RENDER_VERSION,
@@ -328,9 +221,9 @@ class _Sink:
         if rate is None:
             self._times = {i: [p] for i, p in enumerate(pts)}
         else:
-            end = _span_end(job.timing, job.recording, clip.last_frame)
+            end = span_end_pts(job.timing, job.recording, clip.last_frame)
             self._times = defaultdict(list)
-            for k, i in enumerate(_resampled(pts, span_end=end, base=base, rate=rate)):
+            for k, i in enumerate(resampled(pts, span_end=end, base=base, rate=rate)):
                 self._times[i].append(k)
             base = 1 / rate
         self.received = 0
@@ -561,6 +454,8 @@ def _write_packs(
                 for writer, encoding, data in zip(writers, encodings, encoded, strict=True):
                     writer.add(clip.clip_id, field=encoding.field, data=data.data)
                     writer.add(clip.clip_id, field="json", data=_facts(data, job.geometry.size))
+                    if job.pose_shape is not None:
+                        writer.add(clip.clip_id, field=pose.FIELD, data=job.poses_of(clip))
         for writer in writers:
             for clip_id in sorted(lost):
                 writer.add(clip_id, field="json", data=canonical_json({"dropped": code}))
@@ -581,6 +476,7 @@ def resize(
     media: Mapping[str, Path],
     options: ClipOptions,
     encodings: Sequence[str] = ("h264",),
+    poses: Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -594,6 +490,7 @@ def resize(
         media: Name of each recording's file → path.
         options: Size and fit; the plan's rate.
         encodings: Names from `kslds.video.ENCODINGS`.
+        poses: The folder of poses; a clip's pack then also holds its points (`kslds.pose`).
         workers: Recordings at a time.
         progress: Told after each recording.
 
@@ -613,6 +510,7 @@ def resize(
             hint=f"The reasons: kslds info {dataset.root}",
         )
     folder = dataset.root / "clips"
+    shape = _pose_shape(recordings.values(), poses)
     jobs = []
     for recording_id, group in sorted(by_recording.items()):
         recording = recordings[recording_id]
@@ -630,6 +528,8 @@ def resize(
                 folder=folder,
                 options=options,
                 encodings=tuple(video.ENCODINGS[e] for e in encodings),
+                pose_shape=shape,
+                pose_path=poses / recording.pose_file if poses and recording.pose_file else None,
             )
         )
     for _ in run(_render, jobs, stage="resize", workers=workers, progress=progress):
@@ -664,6 +564,15 @@ def resize(
         dropped=dropped,
         facts={"frames": sum(c.num_frames for c in rendered)},
     )
+
+
+def _pose_shape(recordings: Iterable[Recording], folder: Path | None) -> tuple[int, int] | None:
+    """Points, and numbers for each, of the first recording that has poses."""
+    named = sorted((r.source_file, r.pose_file) for r in recordings if r.pose_file)
+    if folder is None or not named:
+        return None
+    _, points, numbers = pose.read(folder / str(named[0][1])).data.shape
+    return points, numbers
 
 
 def _sweep(folder: Path, *, keep: set[Path]) -> None:

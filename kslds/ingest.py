@@ -17,24 +17,22 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
+from kslds import pose
 from kslds.corpora import (
-    ADAPTERS,
     END,
     FOLDER_SUFFIXES,
     FROM_NAMES,
     UNITS,
     Annotation,
     Source,
-    adapter,
+    read_annotations,
 )
 from kslds.corpora import signers as signers_file
 from kslds.corpora.times import Time, parse_time
 from kslds.engine import Progress, run
 from kslds.errors import (
-    AnnotationError,
     CorruptData,
     IncompleteDataset,
-    KsldsError,
     MediaError,
     MissingFile,
     RecipeError,
@@ -65,6 +63,8 @@ class IngestOptions:
     tiers: tuple[str, ...] = ()
     signers: str | None = None
     """A CSV with the columns of `Signer`."""
+    poses: str | None = None
+    """A folder of pose files, named as the recordings are."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What only this adapter knows."""
     missing: str = "drop"
@@ -505,72 +505,6 @@ def _read_segments(
     return result
 
 
-# --------------------------------------------------------------------------- adapters
-
-
-def _annotations(name: str, source: Source) -> Iterator[Annotation]:
-    """What an adapter yields; one from outside may be wrong in any way, and is told so.
-
-    Raises:
-        AnnotationError: It fails, or yields something else than annotations.
-    """
-    read = adapter(name)
-    if name in ADAPTERS:
-        yield from read(source)
-        return
-    number = 0
-    try:
-        for number, row in enumerate(read(source), start=1):
-            wrong = _wrong(row)
-            if wrong:
-                raise AnnotationError(
-                    f"the adapter {name!r}, annotation {number}: {wrong}.", hint=_ADAPTER
-                )
-            yield row
-    except KsldsError:
-        raise
-    except Exception as error:
-        raise AnnotationError(
-            f"the adapter {name!r} failed after {number} annotation(s): "
-            f"{type(error).__name__}: {error}.",
-            hint=_ADAPTER,
-        ) from error
-
-
-_ADAPTER = (
-    "An adapter takes a kslds.corpora.Source and yields kslds.corpora.Annotation; "
-    "see docs/recipes.md."
-)
-
-
-def _wrong(row: object) -> str | None:
-    """What is wrong with what should be an annotation."""
-    if not isinstance(row, Annotation):
-        return f"expected an Annotation, found {type(row).__name__}"
-    for f in dataclasses.fields(row):
-        value = getattr(row, f.name)
-        if f.name == "problem":
-            if value is not None and not _coded(value):
-                return f"problem = {value!r:.60}, expected a code of kslds and a reason"
-        elif f.name == "notes":
-            if not isinstance(value, tuple) or not all(map(_coded, value)):
-                return f"notes = {value!r:.60}, expected codes of kslds and messages"
-        elif f.name == "duration_ms":
-            if value is not None and type(value) is not int:
-                return f"duration_ms = {value!r:.60}, expected a whole number or None"
-        elif not isinstance(value, str) and (value is not None or f.type == "str"):
-            return f"{f.name} = {value!r:.60}, expected text{'' if f.type == 'str' else ' or None'}"
-    return None
-
-
-def _coded(value: object) -> bool:
-    return (
-        isinstance(value, tuple)
-        and [type(part) for part in value] == [str, str]
-        and value[0] in CODES
-    )
-
-
 # --------------------------------------------------------------------------- the stage
 
 
@@ -609,7 +543,7 @@ def ingest(
         media=tuple(media.files),
     )
     if files or options.adapter in FROM_NAMES:
-        annotations += _annotations(options.adapter, source)
+        annotations += read_annotations(options.adapter, source)
 
     found = _read_recordings(
         media, dataset=dataset, licence=licence, workers=workers, progress=progress
@@ -635,10 +569,22 @@ def ingest(
             row,
             signer_id=next(iter(named)) if len(named) == 1 else None,
             session_id=next(iter(sessions)) if len(sessions) == 1 else None,
+            pose_file=None,
+            pose_sha256=None,
         )
     for signer_id in sorted(set().union(*signers_of.values())):
         signers.setdefault(signer_id, Signer(signer_id=signer_id))
 
+    poses = pose.Attached()
+    if options.poses is not None:
+        poses = pose.attach(
+            Path(options.poses), recordings=found.rows.values(), timings=found.timings
+        )
+        found.rows |= {row.recording_id: row for row in poses.recordings}
+        found.issues += [
+            _issue("K129", table="recordings", key=name, message=message)
+            for name, message in poses.problems
+        ]
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
     dataset.write("recordings", found.rows.values())
@@ -667,7 +613,7 @@ def ingest(
             inputs[f"annotations/{name}"] = sha256_file(path)
         except OSError:
             continue  # its row in `dropped` says that it cannot be read
-    dataset.update_provenance(inputs=inputs)
+    dataset.update_provenance(inputs=inputs, pose_points=list(poses.points))
 
 
 def _recording_issues(found: _Recordings, used: Mapping[str, int]) -> list[Issue]:

@@ -6,6 +6,8 @@ presented frame of the recording, so that a span of frames cuts both alike.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import io
 import json
 import re
@@ -20,9 +22,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kslds.errors import MediaError, MissingExtra
+from kslds.errors import MediaError, MissingExtra, MissingFile
+from kslds.manifest import canonical_json, sha256_file
+from kslds.schema import Recording, Timing
 
 Array = npt.NDArray[np.float32]
+
+FIELD = "pose.npy"
+"""Name of the member in a pack or shard, after the key."""
 
 _MAX_BYTES = 1 << 30
 _MAX_JSON_BYTES = 4 << 20
@@ -192,6 +199,69 @@ def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
     known = rows < len(poses.data)
     out[known] = poses.data[rows[known]]
     return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attached:
+    """Which recordings have poses."""
+
+    recordings: tuple[Recording, ...] = ()
+    """Those with `pose_file` and `pose_sha256` filled in."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """Name of a recording and why its poses cannot be used."""
+    points: tuple[str, ...] = ()
+    """Names of the points, the same for all."""
+
+
+def attach(
+    folder: Path, *, recordings: Iterable[Recording], timings: Mapping[str, Timing]
+) -> Attached:
+    """Find the poses of recordings, and read each once to see that they fit.
+
+    The first recording by name decides which points there are.
+
+    Args:
+        folder: See `find`.
+        recordings: The recordings.
+        timings: recording_id → its timestamps.
+
+    Raises:
+        MissingFile: There is no such folder.
+        MissingExtra: `pose-format` is not installed.
+    """
+    if not folder.is_dir():
+        raise MissingFile(f"there is no folder of poses {str(folder)!r}.", hint="[ingest] poses")
+    by_name = {r.source_file: r for r in recordings}
+    with_poses: list[Recording] = []
+    problems: list[tuple[str, str]] = []
+    points: tuple[str, ...] = ()
+    for name, path in sorted(find(folder, recordings=by_name).items()):
+        row = by_name[name]
+        try:
+            found = read(path)
+            base = Fraction(row.time_base_num, row.time_base_den)
+            aligned(found, pts=timings[row.recording_id].pts, time_base=base)
+        except MediaError as error:
+            problems.append((name, error.what))
+            continue
+        points = points or found.points
+        if found.points != points:
+            what = f"{path.name} has {len(found.points)} points, the first file {len(points)}"
+            problems.append((name, f"{what}, or others by name."))
+            continue
+        with_poses.append(
+            dataclasses.replace(
+                row, pose_file=path.relative_to(folder).as_posix(), pose_sha256=_sha256(path)
+            )
+        )
+    return Attached(recordings=tuple(with_poses), problems=tuple(problems), points=points)
+
+
+def _sha256(path: Path) -> str:
+    if path.is_file():
+        return sha256_file(path)
+    files = sorted(f for f in path.iterdir() if f.is_file())
+    return hashlib.sha256(canonical_json([[f.name, sha256_file(f)] for f in files])).hexdigest()
 
 
 def encode(points: Array) -> bytes:

@@ -28,6 +28,7 @@ from kslds import (
     report,
     schema,
     shards,
+    spans,
     split,
     validate,
     video,
@@ -35,7 +36,7 @@ from kslds import (
 from kslds.corpora import demo
 from kslds.engine import Progress
 from kslds.errors import MissingFile, RecipeError, UsageError, ValidationFailed
-from kslds.manifest import Dataset, bundled, canonical_json, write_bytes
+from kslds.manifest import Dataset, bundled, canonical_json, key_of, write_bytes
 from kslds.schema import CODES, Clip, Issue
 from kslds.validate import Rules
 
@@ -135,7 +136,7 @@ class Recipe:
     """Made of built datasets instead of recordings."""
     lexicon: LexiconOptions = field(default_factory=LexiconOptions)
     validate: ValidateOptions = field(default_factory=ValidateOptions)
-    clips: clips.ClipOptions = field(default_factory=clips.ClipOptions)
+    clips: spans.ClipOptions = field(default_factory=spans.ClipOptions)
     split: split.SplitOptions = field(default_factory=split.SplitOptions)
     shards: shards.ShardOptions = field(default_factory=shards.ShardOptions)
     baseline: BaselineOptions = field(default_factory=BaselineOptions)
@@ -169,7 +170,7 @@ class Recipe:
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 _PATHS = {
-    "ingest": ("media", "annotations", "signers"),
+    "ingest": ("media", "annotations", "signers", "poses"),
     "merge": ("datasets", "map", "same_signers"),
     "lexicon": ("file",),
     "split": ("file",),
@@ -385,6 +386,7 @@ def run_ingest(
     Raises:
         RecipeError: The recipe names no media.
     """
+    _not_merged(recipe)
     options = recipe.ingest
     if recipe.demo is not None:
         raw = dataset.root.absolute() / "raw"
@@ -438,9 +440,71 @@ def run_validate(
     dataset: Dataset, recipe: Recipe, *, progress: Progress | None = None
 ) -> validate.Report:
     """Check the dataset against the recipe's lexicon and rules; returns every issue."""
-    return validate.validate(
-        dataset, lexicon=_lexicon(recipe), rules=recipe.rules, progress=progress
+    vocabulary = _lexicon(recipe)
+    if vocabulary is None and recipe.merge is not None:
+        # Its labels are keys of signs, and in several languages a word may name several signs.
+        signs = dataset.read("signs", schema.Sign)
+        vocabulary = lexicon.Lexicon(name=recipe.name, signs=tuple(signs))
+    return validate.validate(dataset, lexicon=vocabulary, rules=recipe.rules, progress=progress)
+
+
+def _not_merged(recipe: Recipe) -> None:
+    if recipe.merge is not None:
+        raise UsageError(
+            "this dataset was merged from others; it has no recordings of its own.",
+            hint="Change those, build them again, and run: kslds merge … again.",
+        )
+
+
+def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = None) -> None:
+    """Merge the datasets that the recipe names, and check the result.
+
+    Clips are what they are there: the recipe gets their size and the encodings they all have.
+
+    Raises:
+        RecipeError: The recipe names no datasets, or recordings too.
+        KsldsError: See `kslds.merge.merge`.
+    """
+    options = recipe.merge
+    if options is None or recipe.ingest is not None or recipe.demo is not None:
+        raise RecipeError("a recipe that merges has [merge] datasets, and no [ingest] or [demo].")
+    made: dict[str, Recipe] = {}
+    corpora = []
+    for path in options.datasets:
+        part = Dataset(path)
+        made[path] = of(part)
+        stated = part.provenance
+        corpora.append(
+            merge.Corpus(
+                name=key_of(str(stated.get("name") or made[path].name), prefix="corpus"),
+                dataset=part,
+                licence=stated.get("licence"),
+                rendering={
+                    "size": made[path].clips.size,
+                    "fit": made[path].clips.fit,
+                    "fps": str(made[path].clips.rate or "source"),
+                    "encodings": tuple(sorted(made[path].shards.encodings)),
+                },
+            )
+        )
+    seen = shards.signers_of_clips(dataset)  # asked first: merging begins new tables
+    merge.merge(dataset, corpora=corpora, options=options, progress=progress)
+    shards.retract(dataset, signer_of=seen)
+    in_order = [str(c.dataset.root) for c in sorted(corpora, key=lambda c: c.name)]
+    common = made[in_order[0]]
+    rendered = [e for e in recipe.shards.encodings if e in common.shards.encodings]
+    recipe = dataclasses.replace(
+        recipe,
+        merge=dataclasses.replace(options, datasets=tuple(in_order)),
+        clips=common.clips,
+        shards=dataclasses.replace(recipe.shards, encodings=tuple(rendered)),
     )
+    write(recipe, root=dataset.root)
+    facts = {"licence": recipe.licence} if recipe.licence else {}
+    dataset.update_provenance(
+        name=recipe.name, recipe_sha256=recipe.sha256, kslds=_version(), **facts
+    )
+    run_validate(dataset, recipe, progress=progress)
 
 
 def run_agreement(dataset: Dataset, recipe: Recipe) -> dict[str, Any] | None:
@@ -450,6 +514,7 @@ def run_agreement(dataset: Dataset, recipe: Recipe) -> dict[str, Any] | None:
 
 def run_trim(dataset: Dataset, recipe: Recipe) -> None:
     """Plan the clips."""
+    _not_merged(recipe)
     clips.trim(dataset, options=recipe.clips, unknown=recipe.lexicon.unknown)
 
 
@@ -465,6 +530,7 @@ def run_resize(
     Raises:
         RecipeError: The recipe names no media.
     """
+    _not_merged(recipe)
     if recipe.ingest is None:
         raise RecipeError("the dataset's kslds.toml names no media.", hint="Run: kslds ingest …")
     run_trim(dataset, recipe)
@@ -473,6 +539,7 @@ def run_resize(
         media=ingest.find_media(recipe.ingest.media).files,
         options=recipe.clips,
         encodings=recipe.shards.encodings,
+        poses=None if recipe.ingest.poses is None else Path(recipe.ingest.poses),
         workers=workers,
         progress=progress,
     )
@@ -563,10 +630,14 @@ def build(
     """
     dataset = Dataset(out, create=True)
     with dataset.lock():
-        run_ingest(dataset, recipe, workers=workers, progress=progress)
-        recipe = of(dataset)
-        stop_on_errors(run_validate(dataset, recipe, progress=progress))
-        run_resize(dataset, recipe, workers=workers, progress=progress)
+        if recipe.merge is not None:
+            run_merge(dataset, recipe, progress=progress)
+            recipe = of(dataset)
+        else:
+            run_ingest(dataset, recipe, workers=workers, progress=progress)
+            recipe = of(dataset)
+            stop_on_errors(run_validate(dataset, recipe, progress=progress))
+            run_resize(dataset, recipe, workers=workers, progress=progress)
         found = run_validate(dataset, recipe, progress=progress)
         split.split(dataset, options=recipe.split)
         stop_on_errors(found)

@@ -121,6 +121,8 @@ class Recording:
     inset: Annotated[
         list[int] | None, "left, top, width, height of a found inset, in displayed pixels"
     ] = None
+    pose_file: Annotated[str | None, "its poses, relative to the folder of poses"] = None
+    pose_sha256: Annotated[str | None, "content hash of its poses, hex"] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +208,7 @@ class SplitRow:
     """One line of a split: what goes to which side."""
 
     split: Annotated[str, "`train`, `test`, …"]
-    unit: Annotated[str, "what is assigned, a column of `clips`: `signer_id` or `sentence`"]
+    unit: Annotated[str, "what is assigned, a column of `clips`: `signer_id`, `sentence` or `clip_id`"]
     value: Annotated[str, "its value"]
 
 
@@ -488,6 +490,13 @@ _code(
     "Nothing where the row is used: the message says which was followed. Otherwise choose with "
     "the adapter's options.",
 )
+_code(
+    "K129",
+    "warning",
+    "poses cannot be used",
+    "A pose file is damaged, of other length, or names other points than the first.",
+    "Make the poses again from this recording, all with the same model.",
+)
 # K2: cutting and rendering
 _code(
     "K201",
@@ -656,7 +665,7 @@ _code(
     "K405",
     "warning",
     "split is not signer-independent",
-    "The split is made by sentences, so that signers may be on several sides.",
+    "The split is not made by signers, so that they may be on several sides.",
     "Say so with every result; for results on unseen signers split by signer.",
 )
 _code(

@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kslds import pack, schema
+from kslds import pack, pose, schema
 from kslds.engine import Progress
 from kslds.errors import CorruptData, IncompleteDataset, KsldsError, RecipeError
 from kslds.manifest import Dataset, canonical_json, readable_json, sha256_file, write_atomic
@@ -81,6 +81,8 @@ class _Sample:
     clip: Clip
     tar: Path
     fields: Mapping[str, Any]
+    poses: bytes | None
+    """Its points, where the dataset has them."""
 
 
 def sample_fields(clip: Clip, *, classes: Mapping[str, int]) -> dict[str, Any]:
@@ -146,6 +148,7 @@ def _samples(
     located: Mapping[str, tuple[Path, list[pack.Member]]],
     classes: Mapping[str, int],
     encoding: str,
+    poses: bool,
 ) -> Iterator[tuple[_Sample, bytes]]:
     """Each clip with its bytes, read from the packs and checked against their hashes."""
     field = ENCODINGS[encoding].field
@@ -168,8 +171,9 @@ def _samples(
             if encoding == "jpeg":
                 facts = json.loads(reader.read(clip.clip_id, field="json"))
                 fields["frame_sizes"] = facts["frame_sizes"]
+            points = reader.read(clip.clip_id, field=pose.FIELD) if poses else None
             yield (
-                _Sample(clip=clip, tar=tar, fields=fields),
+                _Sample(clip=clip, tar=tar, fields=fields, poses=points),
                 reader.read(clip.clip_id, field=field),
             )
 
@@ -211,13 +215,15 @@ def _write_tars(
                 writer = stack.enter_context(pack.writing(path()))
             writer.add(sample.clip.clip_id, field=field, data=data)
             writer.add(sample.clip.clip_id, field="json", data=text)
+            if sample.poses is not None:
+                writer.add(sample.clip.clip_id, field=pose.FIELD, data=sample.poses)
             count += 1
         if writer is not None:
             close()
     return shards
 
 
-def _parquet_schema(classes: Sequence[str]) -> pa.Schema:
+def _parquet_schema(classes: Sequence[str], *, poses: bool) -> pa.Schema:
     """Columns of the Parquet shards, with the metadata that makes the Hub show a video."""
     kinds: dict[str, pa.DataType] = {
         "video": pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -226,6 +232,9 @@ def _parquet_schema(classes: Sequence[str]) -> pa.Schema:
     for name, kind in _FIELD_TYPES.items():
         kinds[name] = kind
         features[name] = {"dtype": str(kind), "_type": "Value"}
+    if poses:
+        kinds["pose"] = pa.binary()
+        features["pose"] = {"dtype": "binary", "_type": "Value"}
     features["label"] = {"names": list(classes), "_type": "ClassLabel"}
     metadata = {"huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False)}
     return pa.schema(list(kinds.items()), metadata=metadata)
@@ -244,9 +253,10 @@ def _write_parquet(
     folder: Path,
     side: str,
     classes: Sequence[str],
+    poses: bool,
     limit: int,
 ) -> list[dict[str, Any]]:
-    columns = _parquet_schema(classes)
+    columns = _parquet_schema(classes, poses=poses)
     shards: list[dict[str, Any]] = []
 
     def flush(file_rows: list[list[dict[str, Any]]]) -> None:
@@ -282,7 +292,7 @@ def _write_parquet(
             groups.append([])
             in_group = 0
         video = {"bytes": data, "path": f"{sample.clip.clip_id}.mp4"}
-        groups[-1].append({"video": video, **sample.fields})
+        groups[-1].append({"video": video, "pose": sample.poses, **sample.fields})
         in_group += len(data)
         in_file += len(data)
     if groups:
@@ -324,6 +334,8 @@ class _Content:
     split: _Split
     by_side: Mapping[str, Sequence[Clip]]
     classes: Mapping[str, int]
+    pose_points: Sequence[str]
+    """Names of the points that every sample has, if any."""
     sha256: str
     max_mb: int
 
@@ -342,6 +354,7 @@ class _Content:
             "dataset_sha256": self.sha256,
             "made_from": hashlib.sha256(canonical_json(made_from)).hexdigest(),
             "classes": list(self.classes),
+            "pose_points": list(self.pose_points),
             "splits": {},
         }
         finished = _finished(folder, made_from=document["made_from"])
@@ -371,12 +384,21 @@ class _Content:
         encoding: str,
     ) -> list[dict[str, Any]]:
         samples = _samples(
-            _in_order(clips), located=located, classes=self.classes, encoding=encoding
+            _in_order(clips),
+            located=located,
+            classes=self.classes,
+            encoding=encoding,
+            poses=bool(self.pose_points),
         )
         limit = self.max_mb * 1_000_000
         if folder.name == "parquet":
             return _write_parquet(
-                samples, folder=folder, side=side, classes=list(self.classes), limit=limit
+                samples,
+                folder=folder,
+                side=side,
+                classes=list(self.classes),
+                poses=bool(self.pose_points),
+                limit=limit,
             )
         return _write_tars(samples, folder=folder, side=side, encoding=encoding, limit=limit)
 
@@ -401,6 +423,7 @@ def _content(
         split=chosen,
         by_side=dict(sorted(by_side.items())),
         classes=classes,
+        pose_points=dataset.provenance.get("pose_points", ()),
         sha256=hashlib.sha256(canonical_json(fields)).hexdigest(),
         max_mb=options.max_mb,
     )
@@ -606,13 +629,18 @@ def export(dataset: Dataset, *, out: Path, split: str | None = None) -> int:
     clips = [c for c in dataset.read("clips", Clip) if chosen.side(c) is not None]
     classes = _classes(clips)
     located = _locate(dataset.root / "clips", "h264")
+    poses = bool(dataset.provenance.get("pose_points"))
     for side in sorted(set(chosen.sides.values())):
         members = [c for c in clips if chosen.side(c) == side]
         rows = io.StringIO()
         writer: csv.DictWriter[str] | None = None
-        for sample, data in _samples(members, located=located, classes=classes, encoding="h264"):
+        for sample, data in _samples(
+            members, located=located, classes=classes, encoding="h264", poses=poses
+        ):
             file_name = f"{sample.clip.clip_id}.mp4"
             write_file(out / side / file_name, data)
+            if sample.poses is not None:
+                write_file(out / side / f"{sample.clip.clip_id}.{pose.FIELD}", sample.poses)
             row = {"file_name": file_name, **sample.fields}
             writer = writer or csv.DictWriter(rows, list(row), lineterminator="\n")
             if not rows.tell():

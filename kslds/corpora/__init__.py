@@ -8,13 +8,15 @@ same for all of them and happens later.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from kslds.errors import AnnotationError, RecipeError
+from kslds.errors import AnnotationError, KsldsError, RecipeError
+from kslds.schema import CODES
 
 UNITS = ("ms", "s", "frame", "timecode")
 
@@ -158,6 +160,69 @@ def adapter(name: str) -> Adapter:
     if not callable(read):
         raise RecipeError(f"the adapter {target!r} is not a function.")
     return cast(Adapter, read)
+
+
+def read_annotations(name: str, source: Source) -> Iterator[Annotation]:
+    """What an adapter yields; one from outside may be wrong in any way, and is told so.
+
+    Raises:
+        AnnotationError: It fails, or yields something else than annotations.
+    """
+    read = adapter(name)
+    if name in ADAPTERS:
+        yield from read(source)
+        return
+    number = 0
+    try:
+        for number, row in enumerate(read(source), start=1):
+            wrong = _wrong(row)
+            if wrong:
+                raise AnnotationError(
+                    f"the adapter {name!r}, annotation {number}: {wrong}.", hint=_ADAPTER
+                )
+            yield row
+    except KsldsError:
+        raise
+    except Exception as error:
+        raise AnnotationError(
+            f"the adapter {name!r} failed after {number} annotation(s): "
+            f"{type(error).__name__}: {error}.",
+            hint=_ADAPTER,
+        ) from error
+
+
+_ADAPTER = (
+    "An adapter takes a kslds.corpora.Source and yields kslds.corpora.Annotation; "
+    "see docs/recipes.md."
+)
+
+
+def _wrong(row: object) -> str | None:
+    """What is wrong with what should be an annotation."""
+    if not isinstance(row, Annotation):
+        return f"expected an Annotation, found {type(row).__name__}"
+    for f in dataclasses.fields(row):
+        value = getattr(row, f.name)
+        if f.name == "problem":
+            if value is not None and not _coded(value):
+                return f"problem = {value!r:.60}, expected a code of kslds and a reason"
+        elif f.name == "notes":
+            if not isinstance(value, tuple) or not all(map(_coded, value)):
+                return f"notes = {value!r:.60}, expected codes of kslds and messages"
+        elif f.name == "duration_ms":
+            if value is not None and type(value) is not int:
+                return f"duration_ms = {value!r:.60}, expected a whole number or None"
+        elif not isinstance(value, str) and (value is not None or f.type == "str"):
+            return f"{f.name} = {value!r:.60}, expected text{'' if f.type == 'str' else ' or None'}"
+    return None
+
+
+def _coded(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and [type(part) for part in value] == [str, str]
+        and value[0] in CODES
+    )
 
 
 MARKS: Mapping[str, frozenset[str]] = {
