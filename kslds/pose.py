@@ -40,6 +40,10 @@ _OPENPOSE_PARTS = (
     "hand_left_keypoints_2d",
     "hand_right_keypoints_2d",
 )
+_UNREADABLE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError,
+    MemoryError, RuntimeError, struct.error,
+)  # fmt: skip
 _OPENPOSE_NAME = re.compile(r"(?:^|\D)(\d{1,12})_keypoints\.json")
 
 
@@ -88,7 +92,7 @@ def read(path: Path) -> Poses:
     """
     try:
         return _openpose(path) if path.is_dir() else _pose_format(path)
-    except (OSError, ValueError, KeyError, IndexError, TypeError, struct.error) as error:
+    except _UNREADABLE as error:
         raise MediaError(
             f"{path.name} cannot be read as poses: {error}.",
             code="K129",

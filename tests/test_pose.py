@@ -1,0 +1,201 @@
+"""Poses beside recordings: the points of exactly the frames of a clip."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import kslds
+from kslds import pack, pose
+from kslds import recipe as recipes
+from kslds.errors import MediaError, MissingFile
+from kslds.manifest import Dataset
+from kslds.schema import Clip, Recording
+from tests.painting import record
+
+pose_format = pytest.importorskip("pose_format", reason="needs the extra 'pose'")
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "pose"
+POINTS = 3
+
+
+def write_pose(path: Path, *, num_frames: int, rate: float = 30, points: int = POINTS) -> Path:
+    """A `.pose` file in which x of point 0 is the frame number."""
+    from pose_format.numpy import NumPyPoseBody
+    from pose_format.pose_header import PoseHeader, PoseHeaderComponent, PoseHeaderDimensions
+
+    component = PoseHeaderComponent(
+        name="hand", points=[f"p{i}" for i in range(points)], limbs=[], colors=[],
+        point_format="XYC",
+    )  # fmt: skip
+    header = PoseHeader(
+        version=0.2,
+        dimensions=PoseHeaderDimensions(width=320, height=240, depth=0),
+        components=[component],
+    )
+    data = np.zeros((num_frames, 2, points, 2), np.float32)
+    data[:, 1, 0, 0] = np.arange(num_frames)
+    confidence = np.zeros((num_frames, 2, points), np.float32)
+    confidence[:, 1] = 0.9  # the second person is the one that is seen
+    confidence[:, 0, 0] = 0.1
+    body = NumPyPoseBody(fps=rate, data=data, confidence=confidence)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        pose_format.Pose(header=header, body=body).write(file)
+    return path
+
+
+def write_openpose(folder: Path, *, num_frames: int) -> Path:
+    folder.mkdir(parents=True)
+    for number in range(num_frames):
+        people = [
+            {"pose_keypoints_2d": [5, 5, 0.1] * POINTS},
+            {"pose_keypoints_2d": [number, 7, 0.8] * POINTS},
+        ]
+        name = f"{folder.name}_{number:012d}_keypoints.json"
+        (folder / name).write_text(json.dumps({"version": 1.3, "people": people}))
+    return folder
+
+
+def built(tmp_path: Path, **clips: object) -> Dataset:
+    media = tmp_path / "media"
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    media.mkdir(exist_ok=True)
+    for name in ("a", "b", "c"):
+        if not (media / f"{name}.mp4").exists():
+            record(media / f"{name}.mp4", num_frames=60 + ord(name) - 97, options=options)
+    (tmp_path / "rows.csv").write_text(
+        "recording,gloss,start,end,unit,signer\n"
+        "a.mp4,yes,10,20,frame,s1\na.mp4,no,25,33,frame,s1\n"
+        "b.mp4,yes,5,17,frame,s2\nc.mp4,yes,5,17,frame,s3\n"
+    )
+    document = {
+        "ingest": {"media": "media", "annotations": "rows.csv", "poses": "poses"},
+        "clips": {"size": 64, **clips},
+        "split": {"fractions": {"train": 1.0}},
+    }
+    recipe = recipes.from_document(document, base=tmp_path)
+    return recipes.build(recipe, out=tmp_path / "out", workers=1)
+
+
+def test_a_sample_carries_the_points_of_its_frames(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60)
+    write_pose(tmp_path / "poses" / "b.pose", num_frames=61)
+    dataset = built(tmp_path)
+    of = {(c.source_file, c.first_frame): c for c in dataset.read("clips", Clip)}
+    (tar,) = (dataset.root / "shards" / "h264").glob("*.tar")
+    with pack.PackReader(tar) as reader:
+        points = {
+            key: pose.decode(reader.read(c.clip_id, field="pose.npy")) for key, c in of.items()
+        }
+    for (name, first), array in points.items():
+        length = of[name, first].num_frames
+        assert array.shape == (length, POINTS, 3)
+        assert array.dtype == np.float32
+        if name == "c.mp4":
+            assert np.isnan(array).all()
+        else:
+            assert list(array[:, 0, 0]) == list(range(first, first + length))
+            assert array[..., 2] == pytest.approx(0.9)
+    index = json.loads((dataset.root / "shards" / "h264" / "index.json").read_text())
+    assert index["pose_points"] == ["hand/p0", "hand/p1", "hand/p2"]
+    (table,) = (dataset.root / "parquet").glob("*.parquet")
+    rows = pq.read_table(table).to_pylist()
+    assert {np.isnan(pose.decode(r["pose"])).all() for r in rows} == {True, False}
+
+
+def test_the_loader_gives_the_points_of_the_sampled_frames(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60)
+    dataset = built(tmp_path)
+    samples = {s["key"]: s for s in kslds.load(str(dataset.root), num_frames=4)}
+    for clip in dataset.read("clips", Clip):
+        points = samples[clip.clip_id]["pose"]
+        assert points.shape == (4, POINTS, 3)
+        if clip.source_file == "a.mp4":
+            step = clip.num_frames / 4
+            wanted = [clip.first_frame + int((i + 0.5) * step) for i in range(4)]
+            assert list(points[:, 0, 0]) == wanted
+
+
+def test_openpose_folders_are_read_by_the_same_names(tmp_path: Path) -> None:
+    write_openpose(tmp_path / "poses" / "a", num_frames=60)
+    dataset = built(tmp_path)
+    assert [r.pose_file for r in dataset.read("recordings", Recording)].count("a") == 1
+    (tar,) = (dataset.root / "shards" / "h264").glob("*.tar")
+    clip = next(c for c in dataset.read("clips", Clip) if c.source_file == "a.mp4")
+    with pack.PackReader(tar) as reader:
+        points = pose.decode(reader.read(clip.clip_id, field="pose.npy"))
+    assert list(points[:, 2, 0]) == list(range(clip.first_frame, clip.last_frame + 1))
+
+
+def test_resampled_clips_have_resampled_points(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60)
+    dataset = built(tmp_path, fps=15)
+    (tar,) = (dataset.root / "shards" / "h264").glob("*.tar")
+    clip = next(c for c in dataset.read("clips", Clip) if c.first_frame == 10)
+    with pack.PackReader(tar) as reader:
+        points = pose.decode(reader.read(clip.clip_id, field="pose.npy"))
+    assert list(points[:, 0, 0]) == [10, 12, 14, 16, 18]
+
+
+def test_other_numbers_of_frames_are_aligned_by_time(tmp_path: Path) -> None:
+    found = pose.read(write_pose(tmp_path / "half.pose", num_frames=30, rate=15))
+    points = pose.aligned(found, pts=[512 * i for i in range(64)], time_base=Fraction(1, 15360))
+    assert list(points[:60, 0, 0]) == [i // 2 for i in range(60)]
+    assert np.isnan(points[60:]).all()
+
+
+def test_poses_that_do_not_fit_are_said_and_left_out(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60)
+    write_pose(tmp_path / "poses" / "b.pose", num_frames=61, points=5)
+    (tmp_path / "poses" / "c.pose").write_bytes(b"\x00" * 40)
+    dataset = built(tmp_path)
+    found = dataset.issues[dataset.issues.code == "K129"]
+    assert sorted(found.key) == ["b.mp4", "c.mp4"]
+    assert len(dataset.clips) == 4
+
+
+def test_without_the_folder_it_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingFile, match="no folder of poses"):
+        built(tmp_path)
+
+
+def test_other_poses_make_other_packs_and_no_other_recording_again(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60)
+    dataset = built(tmp_path)
+    before = {p.name: p.stat().st_mtime_ns for p in (dataset.root / "clips/h264").glob("*.tar")}
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60, rate=29)
+    dataset = built(tmp_path)
+    after = {p.name: p.stat().st_mtime_ns for p in (dataset.root / "clips/h264").glob("*.tar")}
+    assert len(after) == 3
+    assert len(set(before.items()) & set(after.items())) == 2
+
+
+@pytest.mark.parametrize("number", [10**11, 6_000_000])
+def test_a_frame_number_out_of_all_proportion_is_refused(tmp_path: Path, number: int) -> None:
+    folder = write_openpose(tmp_path / "a", num_frames=2)
+    (folder / f"a_{number:012d}_keypoints.json").write_text('{"people": []}')
+    with pytest.raises(MediaError, match=f"frame number {number}"):
+        pose.read(folder)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not there")
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("6fb01565da31c5500d1ef2cd2906b06b.pose", (5, 586, 4)),
+        ("mediapipe.pose", (170, 178, 4)),
+        ("openpose.pose", (93, 137, 3)),
+    ],
+)
+def test_real_files_of_all_versions_are_read(name: str, shape: tuple[int, ...]) -> None:
+    found = pose.read(SHARED / name)
+    assert found.data.shape == shape
+    assert len(found.points) == shape[1]
+    seen = found.data[~np.isnan(found.data[..., -1])]
+    assert len(seen) > 0.5 * shape[0] * shape[1]
+    assert seen[..., -1].min() > 0
