@@ -489,7 +489,9 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
         )
     seen = shards.signers_of_clips(dataset)  # asked first: merging begins new tables
     merge.merge(dataset, corpora=corpora, options=options, progress=progress)
-    shards.retract(dataset, signer_of=seen)
+    # Whoever is one person with somebody else has another name now, and has not left.
+    left = seen.keys() - shards.signers_of_clips(dataset).keys()
+    shards.retract(dataset, signer_of={clip: seen[clip] for clip in sorted(left)})
     in_order = [str(c.dataset.root) for c in sorted(corpora, key=lambda c: c.name)]
     common = made[in_order[0]]
     rendered = [e for e in recipe.shards.encodings if e in common.shards.encodings]

@@ -151,6 +151,72 @@ def k_folds(signers: Collection[str], *, options: SplitOptions) -> Sides:
     }
 
 
+def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions) -> Sides:
+    """The split of the K-RSL paper: of each class, the clips of one signer are the test side.
+
+    Which signer it is, is drawn for each class anew, so that a signer may be tested in one class
+    and trained in the others: this does not measure unseen signers. A fifth of the other clips
+    is the side ``val``. The paper's ten repetitions are ten seeds.
+    """
+    signers: dict[str | None, set[str]] = defaultdict(set)
+    for clip in clips.values():
+        signers[clip.gloss_id].add(clip.signer_id or "")
+    alone = sorted(str(gloss) for gloss, those in signers.items() if len(those) < 2)
+    if None in signers or alone:
+        raise UsageError(
+            f"leaving a signer out of each class needs classes of two signers; "
+            f"{_some(alone) or 'a clip'} has not.",
+            hint="Leave these classes out, or record more signers.",
+        )
+    out = {
+        gloss: _shuffled([f"{gloss}/{signer}" for signer in those], seed=options.seed)[0]
+        for gloss, those in signers.items()
+    }
+    test = {k for k, c in clips.items() if out[c.gloss_id] == f"{c.gloss_id}/{c.signer_id}"}
+    rest = _shuffled(clips.keys() - test, seed=options.seed)
+    val = set(rest[: len(rest) // 5])
+    return {
+        "krsl-paper": {
+            key: "test" if key in test else "val" if key in val else "train" for key in clips
+        }
+    }
+
+
+def as_published(clips: Mapping[str, Clip], *, options: SplitOptions) -> Sides:
+    """The split that the collection itself publishes, leaks and all.
+
+    Where it keeps signers apart, signers are assigned; else single clips, and an issue says how
+    many signers are on several sides. Clips of which it says nothing have no side.
+    """
+    del options
+    published = {key: c.published_split for key, c in clips.items() if c.published_split}
+    if not published:
+        raise UsageError(
+            "no annotation says on which side the collection publishes it.",
+            hint="Choose another rule; see [split] by.",
+        )
+    named = {side: _side_name(side) for side in sorted(set(published.values()))}
+    unit = _published_unit(clips.values())
+    return {
+        "published": {str(_value(clips[key], unit)): named[side] for key, side in published.items()}
+    }
+
+
+def _side_name(published: str) -> str:
+    name = re.sub(r"[^a-z0-9]+", "_", published.lower()).strip("_")
+    if not _is_side(name):
+        raise UsageError(f"the collection names a side {published[:40]!r}.", hint=_SIDE)
+    return name
+
+
+def _published_unit(clips: Iterable[Clip]) -> str:
+    """Signers, where none is published on two sides (or in part), else single clips."""
+    sides: dict[str | None, set[str | None]] = defaultdict(set)
+    for clip in clips:
+        sides[clip.signer_id].add(clip.published_split)
+    return "signer_id" if all(len(found) == 1 for found in sides.values()) else "clip_id"
+
+
 def by_list(signers: Collection[str], *, options: SplitOptions) -> Sides:
     """The split that a file lists, as it lists it."""
     path = Path(options.file or "")
@@ -209,8 +275,14 @@ RULES: Mapping[str, Callable[..., Sides]] = {
     "loso": leave_one_out,
     "kfold": k_folds,
     "list": by_list,
+    "krsl-paper": leave_one_out_per_class,
+    "published": as_published,
 }
-"""How sides are assigned. A rule sees signers (or sentences) only, so no rule can divide one."""
+"""How sides are assigned. A rule sees signers (or sentences) only, so no rule can divide one;
+but ``krsl-paper`` and ``published``, which repeat what others have done, see clips."""
+
+_UNITS: Mapping[str, str] = {"sentence": "sentence", "krsl-paper": "clip_id"}
+"""What rules assign, where that is not `signer_id`: a field of `Clip`."""
 
 
 def check_disjoint(placed: Iterable[tuple[Clip, str]], *, name: str, unit: str) -> None:
@@ -219,8 +291,8 @@ def check_disjoint(placed: Iterable[tuple[Clip, str]], *, name: str, unit: str) 
     Args:
         placed: Clips with their sides.
         name: Name of the split.
-        unit: What it assigns: `signer_id`, or `sentence`, where signers and recordings may be
-            on several sides.
+        unit: What it assigns: `signer_id`, or `sentence` or `clip_id`, where signers and
+            recordings may be on several sides.
 
     Raises:
         SplitLeak: A signer, a recording or a clip with identical frames is on two sides.
@@ -228,8 +300,8 @@ def check_disjoint(placed: Iterable[tuple[Clip, str]], *, name: str, unit: str) 
     seen: dict[tuple[str, str], tuple[Clip, str]] = {}
     for clip, side in placed:
         found = [("clip with identical frames", clip.frames_sha256)]
-        if unit == "sentence":
-            found.insert(0, ("sentence", _value(clip, unit)))
+        if unit != "signer_id":
+            found.insert(0, (unit, _value(clip, unit)))
         else:
             found[:0] = [("signer", clip.signer_id), ("recording", clip.recording_id)]
         for what, value in found:
@@ -251,7 +323,8 @@ def _place(clip: Clip) -> str:
 
 def _value(clip: Clip, unit: str) -> str | None:
     """What of a clip decides its side."""
-    return clip.signer_id if unit == "signer_id" else clip.sentence
+    value: str | None = getattr(clip, unit)
+    return value
 
 
 def _issue(code: str, *, name: str, key: str, message: str) -> Issue:
@@ -276,13 +349,14 @@ def _lopsided(placed: Iterable[tuple[Clip, str]], *, name: str) -> Iterator[Issu
             yield _issue("K403", name=name, key=side, message=message)
 
 
-def _dependent(placed: Iterable[tuple[Clip, str]], *, name: str) -> Issue:
-    """Says how many signers a split by sentences has on several sides."""
+def _dependent(placed: Iterable[tuple[Clip, str]], *, name: str, unit: str) -> Issue:
+    """Says how many signers a split by something else has on several sides."""
     sides: dict[str | None, set[str]] = defaultdict(set)
     for clip, side in placed:
         sides[clip.signer_id].add(side)
     both = sum(len(found) > 1 for found in sides.values())
-    message = f"by sentences: {both} of {len(sides)} signer(s) are on several sides"
+    rule = "it assigns sentences" if unit == "sentence" else "it assigns single clips"
+    message = f"{rule}: {both} of {len(sides)} signer(s) are on several sides"
     return _issue("K405", name=name, key=name, message=message)
 
 
@@ -303,13 +377,18 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         AnnotationError: The split list cannot be read, or names no signer of the dataset.
     """
     clips = dataset.read("clips", Clip)
-    unit = "sentence" if options.by == "sentence" else "signer_id"
+    unit = _UNITS.get(options.by, "signer_id")
+    if options.by == "published":
+        unit = _published_unit(clips)
     _check_complete(clips, unit=unit)
     bands: dict[str, str | None] = {}
     if options.by == "age":
         bands = {s.signer_id: s.age_band for s in dataset.read("signers", Signer)}
     values = sorted({_value(clip, unit) or "" for clip in clips})
-    splits = RULES[options.by]({value: bands.get(value) for value in values}, options=options)
+    told: Mapping[str, object] = {value: bands.get(value) for value in values}
+    if options.by in ("krsl-paper", "published"):
+        told = {clip.clip_id: clip for clip in clips}
+    splits = RULES[options.by](told, options=options)
     issues: list[Issue] = []
     placed: dict[str, list[tuple[Clip, str]]] = {}
     for name, sides in splits.items():
@@ -322,8 +401,8 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         placed[name] = [(c, sides[v]) for c in clips if (v := _value(c, unit) or "") in sides]
         check_disjoint(placed[name], name=name, unit=unit)
         issues += _lopsided(placed[name], name=name)
-        if unit == "sentence":
-            issues.append(_dependent(placed[name], name=name))
+        if unit != "signer_id":
+            issues.append(_dependent(placed[name], name=name, unit=unit))
 
     _write(dataset, splits, unit=unit)
     kept = dataset.read("issues", Issue) if dataset.has("issues") else []
@@ -336,7 +415,7 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         rows_out=len(clips) - len(sideless),
         dropped=[
             Dropped(stage="split", table="clips", key=c.clip_id, code="K401",
-                    reason=f"the list does not name signer {c.signer_id}")
+                    reason=f"the split has no side for signer {c.signer_id}")
             for c in sideless
         ],
     )  # fmt: skip

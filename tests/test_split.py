@@ -333,7 +333,7 @@ def test_by_sentence_a_sentence_is_on_one_side_and_it_is_said_that_signers_are_n
     assert (unit, sides) == ("sentence", dict(zip(table.value, table.split, strict=True)))
     (issue,) = made.read("issues", Issue)
     assert (issue.code, issue.severity) == ("K405", "warning")
-    assert issue.message == "by sentences: 2 of 2 signer(s) are on several sides"
+    assert issue.message == "it assigns sentences: 2 of 2 signer(s) are on several sides"
     with (tmp_path / "reports" / "splits" / "sentence.csv").open(newline="") as file:
         assert {row["sentence"]: row["split"] for row in csv.DictReader(file)} == sides
     split.split(made, options=split.SplitOptions())
@@ -358,3 +358,40 @@ def test_a_table_that_does_not_say_what_it_assigns_is_refused(tmp_path: Path) ->
     made.write("splits/mine", rows, record=SplitRow)
     with pytest.raises(CorruptData, match=r"mine\.parquet"):
         made.sides("mine")
+
+
+# --------------------------------------------------------------------------- as published
+
+
+def published(number: int, signer: str, side: str | None) -> Clip:
+    return dataclasses.replace(clip(number, signer), published_split=side)
+
+
+def test_a_published_split_that_keeps_signers_apart_assigns_signers(tmp_path: Path) -> None:
+    rows = [published(0, "a", "Train"), published(1, "a", "Train"), published(2, "b", "Dev set")]
+    made = dataset(tmp_path, rows)
+    assert split.split(made, options=split.SplitOptions(by="published")) == {
+        "published": {"train": 2, "dev_set": 1}
+    }
+    assert made.sides("published") == ("signer_id", {"a": "train", "b": "dev_set"})
+    assert "K405" not in set(made.issues.code)
+
+
+def test_a_published_split_that_leaks_is_repeated_and_said(tmp_path: Path) -> None:
+    rows = [
+        published(0, "a", "train"), published(1, "a", "test"), published(2, "b", "train"),
+        published(3, "b", None),
+    ]  # fmt: skip
+    made = dataset(tmp_path, rows)
+    assert split.split(made, options=split.SplitOptions(by="published")) == {
+        "published": {"train": 2, "test": 1}
+    }
+    assert made.sides("published")[0] == "clip_id"
+    (issue,) = (i for i in made.read("issues", Issue) if i.code == "K405")
+    assert issue.message == "it assigns single clips: 1 of 2 signer(s) are on several sides"
+    assert list(made.dropped.code) == ["K401"]
+
+
+def test_without_published_sides_the_rule_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no annotation says on which side"):
+        split.split(dataset(tmp_path, [clip(0, "a")]), options=split.SplitOptions(by="published"))

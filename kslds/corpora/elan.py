@@ -28,6 +28,7 @@ from urllib.parse import unquote
 
 from kslds.corpora import About, Annotation, Source, choose
 from kslds.corpora.eaf import parse
+from kslds.corpora.tiers import FIELDS as FIELDS
 from kslds.corpora.tiers import Note, Span, Tier, Tiers, check_columns, segments, text_of
 from kslds.corpora.times import parse_time
 from kslds.errors import AnnotationError

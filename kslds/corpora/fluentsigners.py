@@ -1,0 +1,301 @@
+"""FluentSigners-50: continuous sentences, one file a repetition.
+
+A file's name says who signs what: ``<sentence>/P<signer>_S<sentence>_<repetition>.mp4``.
+What a sentence means stands in tables by its number, ``gloss_annotation.csv`` (ID, Gloss)
+and ``russian_translation.csv`` (ID, Translation) or, in Kazakh, a JSON object of number to
+text. A take is the whole file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
+from kslds.corpora.table import read_cells, read_lines, read_rows
+from kslds.errors import AnnotationError
+from kslds.orthography import mixed_scripts
+
+ABOUT = About(
+    title="FluentSigners-50",
+    what="everyday sentences in Kazakh-Russian Sign Language, crowd-sourced: signers recorded "
+    "themselves with their own phones and webcams",
+    size="173 sentences, 50 signers (32 deaf, 6 hard of hearing, 9 CODA, 3 SODA; 8 to 57 years "
+    "old), 5 repetitions: 250 files in each of 173 folders, 43,250 files; 279 glosses",
+    licence="none stated",
+    citation="Mukushev et al., FluentSigners-50: A signer independent benchmark dataset for sign "
+    "language processing, PLoS ONE 17(9), 2022",
+    access="github.com/krslproject/FluentSigners-50 for the tables; the videos are linked there. "
+    "The Kazakh sentences are those of another public repository (numbers 0 to 81). The lists "
+    "of the three splits are linked but not there.",
+    defects=(
+        (
+            "signers are written with one digit or two (P3_S147_02, P03_S147_02)",
+            "both are signer P03",
+        ),
+        (
+            "numbers of sentences have gaps; sentence 100 has glosses and no translation",
+            "each such sentence is named once, with the number of its clips (K133)",
+        ),
+        (
+            "a gloss mixes Cyrillic and Latin letters (САНКТ-ПEТЕРБУРГ with a Latin E)",
+            "it is named (K303) and left as it is",
+        ),
+        (
+            "the lists of the splits by signer, age and sentence are not published",
+            '[split] by = "signer", "age" or "sentence" makes them by rule; if you have the '
+            "lists, name them among the annotations",
+        ),
+    ),
+)
+
+_NAME = re.compile(r"[Pp](?P<signer>[0-9]{1,2})_[Ss](?P<sentence>[0-9]{1,4})_[0-9]{1,3}")
+_STYLE = "P<signer>_S<sentence>_<repetition>, such as P3_S147_02"
+_LIST_SIDES = ("train", "dev", "val", "validation", "test")
+_COLUMNS = frozenset({"ID", "Gloss", "Translation"})
+_MAX_JSON_BYTES = 16 << 20
+_EXPECTED = (
+    "columns ID and Gloss, or ID and Translation, or a list of names such as P3_S147_02 with "
+    "their side"
+)
+
+
+@dataclass(kw_only=True)
+class _Tables:
+    """What the annotation files say."""
+
+    glosses: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Sentence → where it stands, and its glosses."""
+    translations: dict[int, tuple[str, str]] = field(default_factory=dict)
+    sides: dict[tuple[int, int, int], tuple[str, str]] = field(default_factory=dict)
+    """Signer, sentence and repetition → where it stands, and its side."""
+
+    def add(self, kind: str, number: str, text: str, where: str) -> None:
+        """Add a sentence.
+
+        Raises:
+            AnnotationError: The number is not one, or is there twice with another text.
+        """
+        if not re.fullmatch(r"[0-9]{1,4}", number):
+            raise AnnotationError(
+                f"{where}: the ID {number!r:.40} is not the number of a sentence."
+            )
+        known: dict[int, tuple[str, str]] = getattr(self, kind)
+        other, said = known.setdefault(int(number), (where, text))
+        if said != text:
+            raise AnnotationError(
+                f"{where}: sentence {number} is {text!r:.60} here and {said!r:.60} in {other}.",
+                hint="Keep one of them, or one of the files.",
+            )
+
+
+def read(source: Source) -> Iterator[Annotation]:
+    """Yield one annotation per media file, then one per sentence of which there is no file.
+
+    Where there is no table of glosses, the translation is the sentence.
+
+    Options: ``language`` of the translation, ``ru`` (default) or ``kk``: a file whose name does
+    not begin with one of ``ru``, ``kk``, ``kaz`` is Russian if a table, Kazakh if JSON.
+    ``list_side``: the side of the names in a list that does not say it.
+
+    Raises:
+        MissingFile: A file is not there.
+        AnnotationError: A file is none of those of the collection, says two things of one
+            sentence, or no media file has one of its names.
+        RecipeError: An option or its value is not known.
+    """
+    known = {"language": ("ru", "kk"), "list_side": ("", *_LIST_SIDES)}
+    options = choose(source, adapter="fluentsigners-50", known=known)
+    tables = _Tables()
+    others = [path for path in source.files if not _read_file(path, tables, options)]
+    if others and not tables.translations:
+        raise AnnotationError(
+            f"no file has translations in {options['language']!r}; {others[0]} has others.",
+            hint='Set [ingest] options = { language = "ru" } or "kk".',
+        )
+    if source.media and not (tables.glosses or tables.translations):
+        raise AnnotationError(
+            "nothing says what the sentences mean: no file has glosses or translations.",
+            hint="Name gloss_annotation.csv and russian_translation.csv as `annotations`.",
+        )
+    names = {name: _parse(PurePosixPath(name).stem) for name in source.media}
+    if names and not any(names.values()):
+        raise AnnotationError(
+            f"none of the {len(names)} media files is named {_STYLE}; "
+            f"the first is {source.media[0]!r:.120}.",
+            hint="Name the folder of FluentSigners-50, or another adapter.",
+        )
+    clips = Counter(parsed[1] for parsed in names.values() if parsed)
+    noted: set[int] = set()
+    seen: dict[tuple[int, int, int], str] = {}
+    for name, parsed in names.items():
+        if parsed is None:
+            reason = f"{PurePosixPath(name).name!r:.120} is not named {_STYLE}"
+            yield _problem(name, name, "K118", reason)
+            continue
+        if seen.setdefault(parsed, name) != name:
+            yield _problem(name, name, "K119", f"the same repetition as {seen[parsed]}")
+            continue
+        signer, sentence, _ = parsed
+        _, glosses = tables.glosses.get(sentence, ("", None))
+        _, translation = tables.translations.get(sentence, ("", None))
+        notes = () if sentence in noted else _notes(sentence, tables, number=clips[sentence])
+        noted.add(sentence)
+        if not (glosses or (translation and not tables.glosses)):
+            reason = f"no table has glosses for sentence {sentence}"
+            yield _problem(name, name, "K118", reason)
+            continue
+        yield Annotation(
+            source=name,
+            recording=name,
+            start="0",
+            end=END,
+            unit="ms",
+            sentence=glosses or translation,
+            translation=translation,
+            signer=f"P{signer:02d}",
+            split=tables.sides.get(parsed, ("", None))[1],
+            notes=notes,
+        )
+    yield from _absent(tables, clips.keys(), seen)
+
+
+def _notes(sentence: int, tables: _Tables, *, number: int) -> tuple[tuple[str, str], ...]:
+    """What should be known of a sentence."""
+    notes = []
+    lacks = [
+        what
+        for what, table in (("glosses", tables.glosses), ("translation", tables.translations))
+        if table and not table.get(sentence, ("", ""))[1]
+    ]
+    if lacks:
+        text = f"sentence {sentence} has no {' and no '.join(lacks)}; it has {number} clip(s)"
+        notes.append(("K133", text))
+    where, glosses = tables.glosses.get(sentence, ("", ""))
+    notes += [
+        ("K303", f"{where}: the gloss {word!r:.60} mixes Cyrillic and Latin letters")
+        for word in mixed_scripts(glosses)
+    ]
+    return tuple(notes)
+
+
+def _absent(
+    tables: _Tables, present: Iterable[int], seen: Mapping[tuple[int, int, int], str]
+) -> Iterator[Annotation]:
+    """Sentences and listed repetitions of which there is no media file."""
+    for sentence in sorted({*tables.glosses, *tables.translations} - set(present)):
+        where, _ = tables.glosses.get(sentence) or tables.translations[sentence]
+        reason = f"there is no media file of sentence {sentence}, such as P0_S{sentence:03d}_00"
+        yield _problem(where, f"P0_S{sentence:03d}_00", "K103", reason)
+    for key in sorted(tables.sides.keys() - seen.keys()):
+        name = f"P{key[0]}_S{key[1]:03d}_{key[2]:02d}"
+        reason = f"{name} is not among the media files"
+        yield _problem(tables.sides[key][0], name, "K103", reason)
+
+
+def _parse(stem: str) -> tuple[int, int, int] | None:
+    """Signer, sentence and repetition of a name."""
+    match = _NAME.fullmatch(stem)
+    if match is None:
+        return None
+    return int(match["signer"]), int(match["sentence"]), int(stem.rpartition("_")[2])
+
+
+# The files
+
+
+def _read_file(path: Path, tables: _Tables, options: Mapping[str, str]) -> bool:
+    """Read a file; False where it holds translations into the other language, left unread."""
+    stem, is_json = path.stem.casefold(), path.suffix.lower() == ".json"
+    kazakh = stem.startswith(("kk", "kaz", "qaz")) or (is_json and not stem.startswith("ru"))
+    is_wanted = kazakh == (options["language"] == "kk")
+    if is_json:
+        for number, text in _json(path).items():
+            if is_wanted:
+                tables.add("translations", number, text, f"{path.name}, key {number!r:.20}")
+        return is_wanted
+    _, cells = next(read_cells(path, names=(*_COLUMNS, "name", "split")))
+    header = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
+    if "ID" in header and len(_COLUMNS.intersection(header)) > 1:
+        for line, row in read_rows(path, names=[n for n in header if n in _COLUMNS]):
+            where = f"{path.name}:{line}"
+            if "Gloss" in row:
+                tables.add("glosses", row["ID"], row["Gloss"], where)
+            if "Translation" in row and is_wanted:
+                tables.add("translations", row["ID"], row["Translation"], where)
+        return is_wanted or "Translation" not in header
+    if header[:2] != ["name", "split"] and _listed_name(header[0]) is None:
+        raise wrong_file(path, found=header, expected=_EXPECTED)
+    _read_list(path, tables, options)
+    return True
+
+
+def _listed_name(cell: str) -> tuple[int, int, int] | None:
+    """The repetition that the first cell of a list names, by a path or with its side behind it."""
+    first = cell.split()[:1]
+    return _parse(PurePosixPath(first[0].replace("\\", "/")).stem) if first else None
+
+
+def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
+    """A list of repetitions, with the side of each in a second cell or in the file's name."""
+    of_file = path.stem.casefold() if path.stem.casefold() in _LIST_SIDES else ""
+    for line, cells in read_cells(path, names=("name", "split")):
+        words = " ".join(cells).split()
+        if words[:2] == ["name", "split"]:
+            continue
+        where = f"{path.name}:{line}"
+        key = _listed_name(words[0]) if words else None
+        if key is None or len(words) > 2:
+            raise AnnotationError(
+                f"{where}: expected a name such as P3_S147_02 and its side, "
+                f"found {' '.join(words)!r:.60}."
+            )
+        side = words[1] if len(words) == 2 else of_file or options["list_side"]
+        if side not in _LIST_SIDES:
+            raise AnnotationError(
+                f"{where}: the side {side!r:.40} is not one of {', '.join(_LIST_SIDES)}."
+                if side
+                else f"{where}: the list does not say on which side {words[0]!r:.40} is.",
+                hint="Name the file after its side (test.txt), write the side behind each name, "
+                'or set options = { list_side = "test" }.',
+            )
+        other, said = tables.sides.setdefault(key, (where, side))
+        if said != side:
+            raise AnnotationError(
+                f"{where}: {words[0]} is in {side!r} here, in {said!r} in {other}."
+            )
+
+
+def _json(path: Path) -> dict[str, str]:
+    """Number of a sentence → text."""
+    text = "".join(_bounded(path))
+    try:
+        value: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path} is not JSON: {error}."[:300]) from error
+    if not isinstance(value, dict):
+        raise wrong_file(path, found=(), expected="an object of sentence number to text")
+    wrong = [
+        k for k, v in value.items() if not re.fullmatch(r"[0-9]{1,4}", k) or type(v) is not str
+    ]
+    if wrong:
+        raise wrong_file(path, found=value, expected="an object of sentence number to text")
+    return {k: unicodedata.normalize("NFC", v).strip() for k, v in value.items()}
+
+
+def _bounded(path: Path) -> Iterator[str]:
+    if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
+        raise AnnotationError(f"{path} is larger than {_MAX_JSON_BYTES >> 20} MiB.")
+    return read_lines(path)
+
+
+def _problem(where: str, recording: str, code: str, reason: str) -> Annotation:
+    return Annotation(
+        source=where, recording=recording, start=None, end=None, unit="ms", problem=(code, reason)
+    )

@@ -1,0 +1,269 @@
+"""KRSL-OnlineSchool: broadcast lessons with a sign language interpreter in a corner.
+
+A lesson is an hour and more, annotated in pieces. Pieces come from tables and ELAN files,
+read as their own adapters read them, and from transcripts of speech recognition: WebVTT,
+SRT, or a JSON list of objects with start, end (seconds) and text. A cue of a transcript is
+a segment whose sentence is its text. A transcript belongs to the recording of its name:
+``lesson1.vtt`` and ``lesson1.ru.vtt`` to ``lesson1.mp4``.
+
+Speech is ahead of its interpretation, by seconds: the times of a transcript are those of
+the speech.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kslds.corpora import About, Annotation, Source, choose, elan, table, wrong_file
+from kslds.corpora.table import read_cells, read_lines, read_rows
+from kslds.errors import AnnotationError
+from kslds.probe import SUFFIXES
+
+ABOUT = About(
+    title="KRSL-OnlineSchool",
+    what="lessons for grades 1 to 11 that Kazakhstan's television broadcast from 2020 on, "
+    "interpreted into Kazakh-Russian Sign Language in an inset of the picture",
+    size="4,547 lessons, 890 hours, 7 interpreters; about 325 hours annotated with glosses, "
+    "4,009 lessons with a transcript of speech recognition",
+    licence="none stated",
+    citation="Mukushev et al., Towards Large Vocabulary Kazakh-Russian Sign Language Dataset: "
+    "KRSL-OnlineSchool, LREC 2022 sign language workshop",
+    access="krslproject.github.io/online-school describes it; no annotation file is public, so "
+    "the formats here are the usual ones for such data, a guess: tables, ELAN, WebVTT, SRT, JSON.",
+    defects=(
+        (
+            "the interpreter fills a corner of the picture",
+            "[clips] crop cuts the inset out",
+        ),
+        (
+            "a transcript follows the speech, the interpreter some seconds behind",
+            "the times are left as they are; [clips] margin_ms widens the clips",
+        ),
+        (
+            "cues of a transcript overlap",
+            "they are kept, and named (K311)",
+        ),
+        (
+            "a transcript does not name the interpreter",
+            "a table with the columns recording and signer does",
+        ),
+    ),
+)
+
+_MAX_BYTES = 64 << 20
+_MAX_CHARS = 10_000
+"""Longest line and longest text of a cue."""
+_MAX_CUES = 1_000_000
+
+_LANGUAGE = re.compile(r"\.[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})?")
+_STAMP = r"(?:[0-9]{1,4}:)?[0-9]{1,4}:[0-9]{1,2}(?:[.,][0-9]{1,9})?"
+_TIMING = re.compile(rf"\s*(?P<start>{_STAMP})\s*-->\s*(?P<end>{_STAMP})(?:\s.*)?")
+_NO_CUE = re.compile(r"(?:NOTE|STYLE|REGION)(?:\s|$)")
+_TAG = re.compile(r"</?(?:[A-Za-z][^<>]*|[0-9][0-9:.]*)?>")
+_ASS_TAG = re.compile(r"\{\\[^{}]*\}")
+
+
+def read(source: Source) -> Iterator[Annotation]:
+    """Yield one annotation per cue, row or ELAN annotation, file by file.
+
+    A table with the columns ``recording`` and ``signer`` and without times says who interprets
+    which lesson; it counts where a segment does not say it. Tables and ELAN files take
+    `source.columns`, `source.unit` and `source.tiers` as their adapters do.
+
+    Options: ``transcripts``, ``keep`` (default) or ``ignore``.
+
+    Raises:
+        MissingFile: A file is not there.
+        AnnotationError: A file is none of these, or too large.
+        RecipeError: An option or its value is not known.
+    """
+    options = choose(source, adapter="online-school", known={"transcripts": ("keep", "ignore")})
+    stems = {_stem(name) for name in source.media}
+    signers: dict[str, str] = {}
+    files = []
+    for path in source.files:
+        if path.suffix.lower() in (".csv", ".tsv", ".txt") and _names_signers(path, source):
+            signers.update(_signers(path))
+        else:
+            files.append(path)
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix == ".eaf":
+            rows = elan.read(dataclasses.replace(source, files=(path,), options={}))
+        elif suffix not in _TRANSCRIPTS:
+            rows = table.read(dataclasses.replace(source, files=(path,), options={}))
+        elif options["transcripts"] == "ignore":
+            continue
+        else:
+            rows = _cues(path, stems)
+        for row in rows:
+            stem = _stem(row.recording)
+            yield row if row.signer else dataclasses.replace(row, signer=signers.get(stem))
+
+
+def _stem(recording: str) -> str:
+    """The name of a recording without folders and ending."""
+    path = PurePosixPath(unicodedata.normalize("NFC", recording.replace("\\", "/")))
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
+
+
+def _names_signers(path: Path, source: Source) -> bool:
+    _, cells = next(read_cells(path, names=("recording", "signer", "start", "end")))
+    header = {cell.strip() for cell in cells}
+    return {"recording", "signer"} <= header and source.columns.get("start", "start") not in header
+
+
+def _signers(path: Path) -> Iterator[tuple[str, str]]:
+    """Stem of a recording → its interpreter."""
+    seen: dict[str, str] = {}
+    for line, row in read_rows(path, names=("recording", "signer")):
+        stem, signer = _stem(row["recording"]), row["signer"]
+        if not stem or not signer:
+            raise AnnotationError(f"{path.name}:{line}: the recording or the signer is empty.")
+        if seen.setdefault(stem, signer) != signer:
+            raise AnnotationError(
+                f"{path.name}:{line}: {stem!r:.80} has two signers, {seen[stem]!r:.40} and "
+                f"{signer!r:.40}.",
+                hint="Keep one of the rows.",
+            )
+        yield stem, signer
+
+
+# Transcripts
+
+
+def _cues(path: Path, stems: set[str]) -> Iterator[Annotation]:
+    """The cues of a transcript as segments."""
+    if path.is_file() and path.stat().st_size > _MAX_BYTES:
+        raise AnnotationError(
+            f"{path} is larger than {_MAX_BYTES >> 20} MiB; that is no transcript.",
+            hint="Name the right file, or split it.",
+        )
+    stem = unicodedata.normalize("NFC", path.stem)
+    language = _LANGUAGE.fullmatch(stem, max(stem.rfind("."), 0))
+    recording, tier = stem, "transcript"
+    if stem not in stems and language is not None:
+        recording, tier = stem[: language.start()], f"transcript{language[0]}"
+    for number, cue in enumerate(_TRANSCRIPTS[path.suffix.lower()](path)):
+        if number == _MAX_CUES:
+            raise AnnotationError(f"{path} has more than {_MAX_CUES} cues; that is not a lesson.")
+        yield dataclasses.replace(cue, recording=recording, tier=tier)
+
+
+def _subtitles(path: Path) -> Iterator[Annotation]:
+    """The cues of a WebVTT or SRT file."""
+    heading = ""
+    for number, block in enumerate(_blocks(path)):
+        lines = [text for _, text in block]
+        heading = heading or lines[0]
+        if _NO_CUE.match(lines[0]):
+            continue
+        where = f"{path.name}:{block[0][0]}"
+        # Above the times may stand the number or name of the cue.
+        at = next((n for n, text in enumerate(lines[:2]) if "-->" in text), None)
+        if at is None:
+            if number == 0 and not heading.startswith("WEBVTT"):
+                break
+            if number > 0:
+                reason = f"{lines[0]!r:.80} stands between empty lines without times"
+                yield _problem(where, "K124", reason)
+            continue
+        timing = _TIMING.fullmatch(lines[at])
+        if timing is None:
+            reason = f"{lines[at]!r:.80} is not two times such as 00:01:02.500 --> 00:01:04.000"
+            yield _problem(where, "K111", reason)
+            continue
+        # A comma is how SRT writes the point of a decimal fraction.
+        start, end = (timing[name].replace(",", ".") for name in ("start", "end"))
+        yield _cue(where, start, end, "timecode", " ".join(lines[at + 1 :]))
+    else:
+        if heading:
+            return
+    raise wrong_file(path, found=[heading] if heading else [], expected=_EXPECTED)
+
+
+def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
+    """The lines between empty lines, each with its number."""
+    block: list[tuple[int, str]] = []
+    chars = 0
+    for number, line in enumerate(read_lines(path), start=1):
+        chars = chars + len(line) if line.strip() else 0
+        if chars > _MAX_CHARS:
+            raise AnnotationError(
+                f"{path}, line {number}: more than {_MAX_CHARS} characters without an empty line; "
+                "that is not a transcript."
+            )
+        if line.strip():
+            block.append((number, line.strip()))
+        elif block:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _json(path: Path) -> Iterator[Annotation]:
+    """The cues of a JSON list, also of one below the key ``segments``."""
+    try:
+        # Numbers stay text: times are read exactly.
+        value: Any = json.loads(
+            "".join(read_lines(path)), parse_float=str, parse_int=str, parse_constant=str
+        )
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{path} is not JSON: {error}."[:300]) from error
+    if isinstance(value, dict):
+        if not isinstance(value.get("segments"), list):
+            raise wrong_file(path, found=value, expected=_EXPECTED)
+        value = value["segments"]
+    if value == []:
+        return
+    first = value[0] if isinstance(value, list) else None
+    if not isinstance(first, dict) or not {"start", "end", "text"} <= first.keys():
+        found = first if isinstance(first, dict) else ()
+        raise wrong_file(path, found=found, expected=_EXPECTED)
+    for number, row in enumerate(value, start=1):
+        where = f"{path.name}:{number}"
+        cue = row if isinstance(row, dict) else {}
+        start, end, text = (cue.get(key) for key in ("start", "end", "text"))
+        if not (isinstance(start, str) and isinstance(end, str)):
+            yield _problem(where, "K111", "start or end is missing or not a number of seconds")
+        elif not isinstance(text, str):
+            yield _problem(where, "K118", "text is missing or not text")
+        else:
+            yield _cue(where, start, end, "s", text)
+
+
+_EXPECTED = (
+    "a transcript: WebVTT, SRT, or a JSON list of objects with start, end (seconds) and text"
+)
+
+
+def _cue(where: str, start: str, end: str, unit: str, text: str) -> Annotation:
+    """A cue as a segment; its tags and escapes are taken out of the text."""
+    plain = html.unescape(_ASS_TAG.sub("", _TAG.sub("", text[:_MAX_CHARS])))
+    plain = " ".join(unicodedata.normalize("NFC", plain).split())
+    if not plain:
+        return _problem(where, "K118", "the cue has no text")
+    if len(text) > _MAX_CHARS:
+        return _problem(where, "K118", f"the text of the cue has more than {_MAX_CHARS} characters")
+    return Annotation(source=where, recording="", start=start, end=end, unit=unit, sentence=plain)
+
+
+def _problem(where: str, code: str, reason: str) -> Annotation:
+    return Annotation(
+        source=where, recording="", start=None, end=None, unit="ms", problem=(code, reason)
+    )
+
+
+_TRANSCRIPTS: Mapping[str, Callable[[Path], Iterator[Annotation]]] = {
+    ".vtt": _subtitles,
+    ".srt": _subtitles,
+    ".json": _json,
+}

@@ -1,0 +1,231 @@
+"""FluentSigners-50: names in two styles, tables by sentence, and lists of sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kslds import clips, ingest
+from kslds import recipe as recipes
+from kslds.corpora import END, Annotation, Source, adapter
+from kslds.errors import AnnotationError, MissingFile, RecipeError
+from kslds.manifest import Dataset
+from kslds.schema import Clip, Issue
+from kslds.validate import Rules, validate
+from tests.painting import record
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "corpora"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data is absent")
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+
+GLOSSES = 'ID,Gloss\n0,ДОМ СТОЯТЬ\n1,"Я, ТЫ"\n3,ГОРОД САНКТ-ПEТЕРБУРГ\n'  # with a Latin E
+RUSSIAN = 'ID,Translation\n0,Дом стоит\n1,"Я, ты"\n'
+KAZAKH = '{"0": "Үй тұр", "3": "Қала"}'
+MEDIA = (
+    "v/000/P0_S000_00.mp4",
+    "v/000/P03_S000_01.mp4",
+    "v/001/P23_S001_02.mp4",
+    "v/003/P0_S003_00.mp4",
+    "v/003/P1_S003_00.mp4",
+)
+
+
+def notes(
+    folder: Path, media: tuple[str, ...] = MEDIA, options: dict[str, str] | None = None, **files: str
+) -> list[Annotation]:  # fmt: skip
+    texts = {"gloss_annotation_csv": GLOSSES, "russian_translation_csv": RUSSIAN, **files}
+    paths = []
+    for key, text in texts.items():
+        name = ".".join(key.rsplit("_", 1))
+        (folder / name).write_text(text, encoding="utf-8")
+        paths.append(folder / name)
+    source = Source(files=tuple(sorted(paths)), media=media, options=options or {})
+    return list(adapter("fluentsigners-50")(source))
+
+
+def shown(found: list[Annotation]) -> list[tuple[str | None, ...]]:
+    return [(n.signer, n.sentence, n.translation) for n in found]
+
+
+def test_names_and_tables(tmp_path: Path) -> None:
+    found = notes(tmp_path)
+    assert shown(found) == [
+        ("P00", "ДОМ СТОЯТЬ", "Дом стоит"),
+        ("P03", "ДОМ СТОЯТЬ", "Дом стоит"),
+        ("P23", "Я, ТЫ", "Я, ты"),
+        ("P00", "ГОРОД САНКТ-ПEТЕРБУРГ", None),
+        ("P01", "ГОРОД САНКТ-ПEТЕРБУРГ", None),
+    ]
+    assert [n.recording for n in found] == list(MEDIA)
+    assert {(n.start, n.end, n.label, n.problem) for n in found} == {("0", END, None, None)}
+
+
+def test_what_is_odd_of_a_sentence_is_said_once(tmp_path: Path) -> None:
+    found = notes(tmp_path)
+    assert [n.notes for n in found[:3] + found[4:]] == [()] * 4
+    assert found[3].notes == (
+        ("K133", "sentence 3 has no translation; it has 2 clip(s)"),
+        (
+            "K303",
+            "gloss_annotation.csv:4: the gloss 'САНКТ-ПEТЕРБУРГ' mixes Cyrillic and Latin letters",
+        ),
+    )
+
+
+def test_kazakh(tmp_path: Path) -> None:
+    found = notes(tmp_path, options={"language": "kk"}, kazakh_json=KAZAKH)
+    assert [n.translation for n in found] == ["Үй тұр", "Үй тұр", None, "Қала", "Қала"]
+    assert notes(tmp_path, kazakh_json=KAZAKH)[0].translation == "Дом стоит"
+    with pytest.raises(AnnotationError, match="no file has translations in 'kk'"):
+        notes(tmp_path, options={"language": "kk"})
+    with pytest.raises(RecipeError, match="language = 'en'"):
+        notes(tmp_path, options={"language": "en"})
+
+
+def test_without_glosses_the_translation_is_the_sentence(tmp_path: Path) -> None:
+    (found,) = notes(tmp_path, MEDIA[:1], gloss_annotation_csv="ID,Translation\n0,Дом стоит\n")[:1]
+    assert (found.sentence, found.translation) == ("Дом стоит", "Дом стоит")
+
+
+def test_sentences_without_files_or_text(tmp_path: Path) -> None:
+    found = notes(tmp_path, ("P0_S000_00.mp4", "P0_S002_00.mp4", "P1_S000.mp4"))
+    assert [(n.source, n.problem and n.problem[0]) for n in found] == [
+        ("P0_S000_00.mp4", None),
+        ("P0_S002_00.mp4", "K118"),
+        ("P1_S000.mp4", "K118"),
+        ("gloss_annotation.csv:3", "K103"),
+        ("gloss_annotation.csv:4", "K103"),
+    ]
+    assert found[3].problem is not None
+    assert "no media file of sentence 1" in found[3].problem[1]
+
+
+def test_the_same_repetition_in_both_styles(tmp_path: Path) -> None:
+    first, second, *_ = notes(tmp_path, ("a/P0_S000_00.mp4", "b/P00_S000_00.mp4"))
+    assert first.problem is None
+    assert second.problem == ("K119", "the same repetition as a/P0_S000_00.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("split1_txt", "P0_S000_00 train\nP3_S000_01 test\n"),
+        ("split1_txt", "v/000/P0_S000_00.mp4 train\nv/000/P03_S000_01.mp4 test\n"),
+        ("split_csv", "name,split\nP0_S000_00,train\nP3_S000_01,test\n"),
+    ],
+)
+def test_lists_of_sides(tmp_path: Path, name: str, text: str) -> None:
+    assert [n.split for n in notes(tmp_path, **{name: text})] == ["train", "test", None, None, None]
+
+
+def test_the_side_of_a_list_by_its_name_or_option(tmp_path: Path) -> None:
+    plain = "P0_S000_00\nP3_S000_01\nP9_S000_01\n"
+    found = notes(tmp_path, test_txt=plain)
+    assert [n.split for n in found[:3]] == ["test", "test", None]
+    assert found[-1].problem == ("K103", "P9_S000_01 is not among the media files")
+    (tmp_path / "test.txt").unlink()
+    found = notes(tmp_path, options={"list_side": "dev"}, split1_txt=plain)
+    assert found[0].split == "dev"
+    with pytest.raises(AnnotationError, match=r"split1.txt:1: the list does not say") as error:
+        notes(tmp_path, split1_txt=plain)
+    assert "list_side" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("P0_S000_00 train\nP0_S000_00 test\n", "'test' here, in 'train' in split1.txt:1"),
+        ("P0_S000_00 train\nnonsense test\n", "split1.txt:2: expected a name"),
+        ("P0_S000_00 tain\n", "the side 'tain' is not one of"),
+    ],
+)
+def test_bad_lists(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(AnnotationError, match=said):
+        notes(tmp_path, split1_txt=text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("gloss_annotation_csv", GLOSSES + "0,ДРУГОЙ\n", "sentence 0 is 'ДРУГОЙ' here"),
+        ("gloss_annotation_csv", GLOSSES + "x,ДОМ\n", "the ID 'x' is not the number"),
+        ("gloss_annotation_csv", GLOSSES + "4,ДОМ,СТОЯТЬ\n", "line 5: 3 cells"),
+        ("more_csv", "attachment_id,text,user_id\na,b,c\n", "adapter = 'slovo'"),
+        ("kk_json", "[1]", "sentence number to text"),
+        ("kk_json", '{"0": 1}', "sentence number to text"),
+        ("kk_json", "{", "kk.json is not JSON"),
+        ("kk_json", "[" * 100_000, "kk.json is not JSON"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, name: str, text: str, said: str) -> None:
+    with pytest.raises(AnnotationError, match=said):
+        notes(tmp_path, **{name: text})
+
+
+def test_wrong_encodings_and_missing_files(tmp_path: Path) -> None:
+    table = tmp_path / "gloss_annotation.csv"
+    read = adapter("fluentsigners-50")
+    table.write_bytes(GLOSSES.encode("cp1251"))
+    with pytest.raises(AnnotationError, match="UTF-8"):
+        list(read(Source(files=(table,), media=MEDIA)))
+    semicolons = GLOSSES.replace('"Я, ТЫ"', "Я ТЫ").replace(",", ";")
+    for text in (semicolons, GLOSSES.replace("\n", "\r\n")):
+        table.write_bytes(text.encode("utf-16"))
+        found = list(read(Source(files=(table,), media=MEDIA[:1])))
+        assert found[0].sentence == "ДОМ СТОЯТЬ"
+    with pytest.raises(MissingFile):
+        list(read(Source(files=(tmp_path / "gone.csv",), media=MEDIA)))
+    with pytest.raises(AnnotationError, match=r"gloss_annotation\.csv and russian_translation"):
+        list(read(Source(files=(), media=MEDIA)))
+    with pytest.raises(AnnotationError, match="none of the 1 media files is named P<signer>_S"):
+        list(read(Source(files=(table,), media=("sign_su__happy__1_r01.mp4",))))
+
+
+def test_to_clips(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    for number, name in enumerate(MEDIA[2:4]):
+        (media / name).parent.mkdir(parents=True)
+        record(media / name, num_frames=20 + number, options=X264)
+    notes(tmp_path, test_txt="P23_S001_02\n")
+    options = ingest.IngestOptions(
+        media=(str(media),), adapter="fluentsigners-50", annotations=(str(tmp_path / "*.*"),)
+    )
+    dataset = Dataset(tmp_path / "dataset", create=True)
+    ingest.ingest(dataset, options=options)
+    validate(dataset, lexicon=None, rules=Rules())
+    clips.trim(dataset, options=clips.ClipOptions())
+    made = {
+        (c.signer_id, c.first_frame, c.last_frame, c.published_split, c.sentence)
+        for c in dataset.read("clips", Clip)
+    }
+    assert made == {
+        ("p23", 0, 19, "test", "Я, ТЫ"),
+        ("p00", 0, 20, None, "ГОРОД САНКТ-ПEТЕРБУРГ"),
+    }
+    said = {(i.code, i.key) for i in dataset.read("issues", Issue) if i.code in ("K133", "K303")}
+    assert ("K133", MEDIA[3]) in said
+    assert list(dataset.dropped.code) == ["K103"]  # sentence 0 has no file here
+
+
+@needs_data
+def test_the_published_tables() -> None:
+    media = tuple(f"{s:03d}/P{p}_S{s:03d}_00.mp4" for s in range(24) for p in (1, 2))
+    files = (
+        DATA / "fluentsigners50_gloss.excerpt.csv",
+        DATA / "fluentsigners50_translation.excerpt.csv",
+    )
+    found = list(adapter("fluentsigners-50")(Source(files=files, media=media)))
+    assert len(found) == 48
+    assert [shown(found)[i] for i in (0, 26, 47)] == [
+        ("P01", "ЗДРАВСТВУЙТЕ", "Здравстуйте"),
+        ("P01", "КАК ЖИЗНЬ", "Как жизнь, (Как оно)"),
+        ("P02", "ПЕКРАСНЫЕ НОВОСТИ", "Пекрасные новости"),
+    ]
+
+
+def test_the_recipe() -> None:
+    recipe = recipes.read("fluentsigners-50")
+    assert recipe.expected.signers == 50
+    assert recipe.ingest is not None
+    assert recipe.ingest.options == {"language": "ru"}

@@ -1,0 +1,252 @@
+"""KRSL-OnlineSchool: transcripts in three formats, beside tables and ELAN files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kslds import clips, ingest
+from kslds import recipe as recipes
+from kslds.corpora import Annotation, Source, adapter, onlineschool
+from kslds.errors import AnnotationError, MissingFile, RecipeError
+from kslds.manifest import Dataset
+from kslds.schema import Clip
+from kslds.validate import Rules, validate
+from tests.painting import record
+
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
+
+VTT = """WEBVTT - урок
+Kind: captions
+
+STYLE
+::cue { color: red }
+
+NOTE a remark --> not a cue
+
+intro
+00:01.000 --> 00:03.500 align:start position:10%
+<v Мұғалім>Сәлем, <00:00:02.000><c.loud>балалар</c>!
+
+00:00:03.000 --> 01:00:04.250
+Екі &lt; үш
+ екінші жол
+"""
+SRT = """1
+00:00:01,000 --> 00:00:02,500
+<i>Привет</i>
+
+2
+00:00:02,000 --> 00:00:04,000
+{\\an8}Дом
+стоит
+"""
+JSON = """[{"start": 0.5, "end": 2, "text": "Бір", "id": 0},
+ {"start": 2.0000001, "end": 3.9999, "text": " Екі \\n үш"}]"""
+
+
+def notes(
+    folder: Path, media: tuple[str, ...] = ("a/lesson1.mp4",), *, encoding: str = "utf-8",
+    options: dict[str, str] | None = None, **files: str,
+) -> list[Annotation]:  # fmt: skip
+    paths = []
+    for key, text in files.items():
+        path = folder / key.replace("_", ".")
+        path.write_bytes(text.encode(encoding))
+        paths.append(path)
+    source = Source(files=tuple(sorted(paths)), media=media, options=options or {})
+    return list(adapter("online-school")(source))
+
+
+def cues(found: list[Annotation]) -> list[tuple[str | None, ...]]:
+    return [(n.start, n.end, n.unit, n.sentence) for n in found]
+
+
+def test_webvtt(tmp_path: Path) -> None:
+    found = notes(tmp_path, lesson1_vtt=VTT)
+    assert cues(found) == [
+        ("00:01.000", "00:03.500", "timecode", "Сәлем, балалар!"),
+        ("00:00:03.000", "01:00:04.250", "timecode", "Екі < үш екінші жол"),
+    ]
+    assert [n.source for n in found] == ["lesson1.vtt:9", "lesson1.vtt:13"]
+    assert {(n.recording, n.tier, n.label) for n in found} == {("lesson1", "transcript", None)}
+
+
+def test_srt(tmp_path: Path) -> None:
+    assert cues(notes(tmp_path, lesson1_srt=SRT)) == [
+        ("00:00:01.000", "00:00:02.500", "timecode", "Привет"),
+        ("00:00:02.000", "00:00:04.000", "timecode", "Дом стоит"),
+    ]
+
+
+@pytest.mark.parametrize("text", [JSON, f'{{"language": "kk", "segments": {JSON}}}'])
+def test_json(tmp_path: Path, text: str) -> None:
+    assert cues(notes(tmp_path, lesson1_json=text)) == [
+        ("0.5", "2", "s", "Бір"),
+        ("2.0000001", "3.9999", "s", "Екі үш"),
+    ]
+    assert notes(tmp_path, lesson1_json="[]") == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_encodings_and_line_ends(tmp_path: Path, encoding: str, end: str) -> None:
+    wanted = cues(notes(tmp_path, lesson1_vtt=VTT))
+    assert cues(notes(tmp_path, lesson1_vtt=VTT.replace("\n", end), encoding=encoding)) == wanted
+
+
+def test_a_lesson_of_thousands_of_cues(tmp_path: Path) -> None:
+    lines = ["WEBVTT", ""]
+    for n in range(3000):
+        lines += [
+            f"00:{n // 60:02}:{n % 60:02}.000 --> 00:{n // 60:02}:{n % 60:02}.900",
+            f"w{n}",
+            "",
+        ]
+    found = notes(tmp_path, lesson1_vtt="\n".join(lines))
+    assert [found[i].sentence for i in (0, 9, -1)] == ["w0", "w9", "w2999"]
+    assert len(found) == 3000
+    assert found[-1].source == "lesson1.vtt:9000"
+
+
+@pytest.mark.parametrize(
+    ("file", "media", "recording", "tier"),
+    [
+        ("lesson1_ru_vtt", ("lesson1.mp4",), "lesson1", "transcript.ru"),
+        ("lesson1_kk-Cyrl_vtt", ("lesson1.mp4",), "lesson1", "transcript.kk-Cyrl"),
+        ("lesson1_ru_vtt", ("lesson1.ru.mp4",), "lesson1.ru", "transcript"),
+        ("lesson_12_vtt", ("lesson.12.mp4",), "lesson.12", "transcript"),
+    ],
+)
+def test_the_recording_of_the_same_name(
+    tmp_path: Path, file: str, media: tuple[str, ...], recording: str, tier: str
+) -> None:
+    found = notes(tmp_path, media, **{file: VTT})
+    assert {(n.recording, n.tier) for n in found} == {(recording, tier)}
+
+
+def test_bad_cues_are_named(tmp_path: Path) -> None:
+    text = """WEBVTT
+
+00:01 --> soon
+a
+
+00:01.000 --> 00:02.000
+<b></b>
+
+text after an empty line
+
+00:05.000 --> 00:06.000
+kept
+"""
+    found = notes(tmp_path, lesson1_vtt=text)
+    assert [(n.source, n.problem and n.problem[0]) for n in found] == [
+        ("lesson1.vtt:3", "K111"),
+        ("lesson1.vtt:6", "K118"),
+        ("lesson1.vtt:9", "K124"),
+        ("lesson1.vtt:11", None),
+    ]
+    rows = '[{"start": 1, "end": 2, "text": "a"}, {"start": "x"}, 7, {"start": 1, "end": 2, "text": null}]'
+    found = notes(tmp_path, lesson1_json=rows)
+    assert [n.problem and n.problem[0] for n in found] == [None, "K111", "K111", "K118"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("lesson1_vtt", "", "expected a transcript"),
+        ("lesson1_vtt", "ID,Gloss\n1,x\n", "expected a transcript"),
+        ("lesson1_srt", "just a text\n", "just a text"),
+        ("lesson1_json", '{"gloss": 1, "instances": 2}', "adapter = 'wlasl'"),
+        ("lesson1_json", '[{"a": 1}]', "has 'a'; expected a transcript"),
+        ("lesson1_json", "{", "is not JSON"),
+        ("lesson1_json", "[" * 100_000, "is not JSON"),
+        ("lesson1_vtt", "WEBVTT\n\n" + "x" * 20_000, "line 3: more than 10000 characters"),
+        ("lesson1_vtt", "WEBVTT\n\n" + "x\n" * 9_000, "more than 10000 characters"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, file: str, text: str, said: str) -> None:
+    with pytest.raises(AnnotationError, match=said) as error:
+        notes(tmp_path, **{file: text})
+    assert str(tmp_path / "lesson1.") in str(error.value)
+
+
+def test_sizes_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onlineschool, "_MAX_CUES", 1)
+    with pytest.raises(AnnotationError, match="more than 1 cues"):
+        notes(tmp_path, lesson1_vtt=VTT)
+    with (tmp_path / "big.vtt").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(AnnotationError, match="larger than 64 MiB"):
+        list(adapter("online-school")(Source(files=(tmp_path / "big.vtt",))))
+    with pytest.raises(MissingFile):
+        list(adapter("online-school")(Source(files=(tmp_path / "gone.vtt",))))
+
+
+def test_tables_elan_and_interpreters(tmp_path: Path) -> None:
+    eaf = (
+        '<ANNOTATION_DOCUMENT><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="a" TIME_VALUE="100"/>'
+        '<TIME_SLOT TIME_SLOT_ID="b" TIME_VALUE="900"/></TIME_ORDER>'
+        '<TIER TIER_ID="gloss" LINGUISTIC_TYPE_REF="t"><ANNOTATION><ALIGNABLE_ANNOTATION '
+        'ANNOTATION_ID="a1" TIME_SLOT_REF1="a" TIME_SLOT_REF2="b"><ANNOTATION_VALUE>КІТАП'
+        "</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>"
+    )
+    files = {
+        "lesson1_vtt": VTT,
+        "lesson2_eaf": eaf,
+        "glosses_csv": "recording,gloss,start,end,signer\nlesson1.mp4,ДОМ,0,500,own\n",
+        "who_csv": "recording,signer\nlesson1.mp4,int_1\nlesson2,int_2\n",
+    }
+    found = notes(tmp_path, **files)
+    assert [(n.source, n.label, n.signer) for n in found] == [
+        ("glosses.csv:2", "ДОМ", "own"),
+        ("lesson1.vtt:9", None, "int_1"),
+        ("lesson1.vtt:13", None, "int_1"),
+        ("lesson2.eaf:a1", "КІТАП", "int_2"),
+    ]
+    kept = notes(tmp_path, options={"transcripts": "ignore"}, **files)
+    assert [n.label for n in kept] == ["ДОМ", "КІТАП"]
+    with pytest.raises(RecipeError, match="'transcript'"):
+        notes(tmp_path, options={"transcript": "x"}, **files)
+    with pytest.raises(AnnotationError, match=r"who\.csv:3: 'lesson1' has two signers"):
+        notes(tmp_path, who_csv="recording,signer\nlesson1.mp4,a\nlesson1.mkv,b\n")
+
+
+def test_to_clips(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "lesson1.mp4", num_frames=90, options=X264)
+    record(media / "lesson2.mp4", num_frames=60, options=X264)
+    folder = tmp_path / "text"
+    folder.mkdir()
+    notes(
+        folder,
+        lesson1_vtt="WEBVTT\n\n00:00.500 --> 00:01.500\nбір\n\n00:01.000 --> 00:02.000\nекі\n",
+        lesson2_ru_srt="1\n00:00:00,100 --> 00:00:01,000\nдом\n",
+        who_csv="recording,signer\nlesson1,i1\nlesson2,i2\n",
+    )
+    options = ingest.IngestOptions(
+        media=(str(media),), adapter="online-school", annotations=(str(folder),)
+    )
+    dataset = Dataset(tmp_path / "dataset", create=True)
+    ingest.ingest(dataset, options=options)
+    report = validate(dataset, lexicon=None, rules=Rules())
+    clips.trim(dataset, options=clips.ClipOptions())
+    made = {
+        (c.source_file, c.first_frame, c.last_frame, c.sentence, c.signer_id)
+        for c in dataset.read("clips", Clip)
+    }
+    assert made == {
+        ("lesson1.mp4", 15, 44, "бір", "i1"),
+        ("lesson1.mp4", 30, 59, "екі", "i1"),
+        ("lesson2.mp4", 3, 29, "дом", "i2"),
+    }
+    assert {i.code for i in report.issues} >= {"K311"}  # the cues overlap
+    assert not [i for i in report.issues if i.code == "K116"]  # no decimal comma: it is SRT's
+
+
+def test_the_recipe() -> None:
+    recipe = recipes.read("online-school")
+    assert recipe.ingest is not None
+    assert recipe.ingest.adapter == "online-school"
