@@ -11,35 +11,67 @@ and ``с``) in a lexicon, each label finds its own.
 ``alias``      a declared alias, verbatim (NFC)
 ``exact``      the Kazakh, Russian or English spelling, verbatim (NFC)
 ``case``       letter case; spaces, hyphens and underscores; invisible characters
-``latin``      `to_latin` of the Kazakh spelling (or of the label)
+``latin``      the Latin alphabet of 2021
 ``lookalike``  letters of the other script that look the same; ё written as е
-``ascii``      `ascii_form`, the spelling of file names
+``latin_old``  the Latin alphabets of 2018 and 2017
+``ascii``      the ASCII spelling of file names
 =============  ===============================================================
 
-Kazakh has no one Latin spelling: `LATIN_2021` is the table of April 2021, and neither
-it nor `ASCII` can be inverted (и and й share a letter, х and һ, ә and а). A label that
-is wholly Cyrillic is therefore never romanised to find a Cyrillic entry: ``ұн`` is not
-``үн``. Tables are used throughout, never ``str.lower``: ``'İ'.lower()`` is two letters.
+No Latin alphabet can be inverted (`kslds.orthography`), and neither can the ASCII form. A
+label that is wholly Cyrillic is therefore never romanised to find a Cyrillic entry: ``ұн``
+is not ``үн``.
+
+A lexicon is a plain CSV file. What it is (version, date, licence) is stated in a small TOML
+file beside it, ``<name>.about.toml``: lines of comment inside the CSV would be rows to
+spreadsheets, pandas and GitHub.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
+import datetime
 import io
 import re
+import tomllib
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from rapidfuzz import fuzz, process
 
 from kslds.errors import AnnotationError, MissingFile
 from kslds.manifest import bundled
-from kslds.schema import CODES, KEY_PATTERN, Issue, Sign
+from kslds.orthography import (
+    ALPHABETS,
+    ASCII,
+    LATEST,
+    LATIN_2021,
+    ascii_form,
+    fold,
+    fold_latin,
+    fold_yo,
+    has_cyrillic,
+    is_mixed,
+    mixed_scripts,
+    readings,
+    slug,
+    to_latin,
+)
+from kslds.schema import CODES, KEY_PATTERN, MAX_KEY_CHARS, Issue, Sign
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "ABOUT_KEYS", "ASCII", "COLUMNS", "LATIN_2021", "MAX_BYTES", "VARIANT_KINDS", "About", "Hit",
+    "Lexicon", "Match", "ascii_form", "collect", "entry", "load", "mixed_scripts", "problem",
+    "slug", "to_latin",
+]  # fmt: skip
 
 COLUMNS = (
     "gloss_id",
@@ -53,134 +85,28 @@ COLUMNS = (
     "aliases",
     "source",
     "variant_of",
+    "variant_kind",
+    "synonym_of",
+    "region",
+    "minimal_pairs",
 )
 """Columns of a lexicon file; only ``gloss_id`` has to be there."""
 
-_PLAIN = ("kk", "kk_latn", "ru", "en", "category", "source", "variant_of")
+_PLAIN = (
+    "kk", "kk_latn", "ru", "en", "category", "source", "variant_of", "variant_kind", "synonym_of",
+    "region",
+)  # fmt: skip
+
+VARIANT_KINDS = ("regional", "hands", "free")
+"""How a variant differs from its base: used elsewhere; with one hand or two; in anything else."""
 
 MAX_BYTES = 16 * 2**20
 """Size limit of a lexicon file: some 150,000 entries."""
 
 _NEAREST = 3
 _CUTOFF = 60.0  # per cent of letters in common; below that a suggestion is noise
-_MAX_SLUG = 48
-
-# --------------------------------------------------------------------------- orthography
-
-_KAZAKH = "аәбвгғдежзийкқлмнңоөпрстуұүфхһшыі"
-LATIN_2021: Mapping[str, str] = {
-    **dict(zip(_KAZAKH, "aäbvgğdejziikqlmnñoöprstuūüfhhşyı", strict=True)),
-    "ц": "c", "ч": "ç", "щ": "şç", "э": "e", "ё": "io", "ю": "iu", "я": "ia", "ъ": "", "ь": "",
-}  # fmt: skip
-"""Kazakh Cyrillic → the Latin alphabet of April 2021, small letters.
-
-The last line (ц ч щ э ё ю я ъ ь) is not settled by the reform; those letters follow the
-table that Stanza uses (``kazakh_transliteration``), except that і is ı as in the reform."""
-
-_WITHOUT_ACCENTS = str.maketrans("äğñöūüı", "agnouui")
-ASCII: Mapping[str, str] = {
-    **{cyrillic: latin.translate(_WITHOUT_ACCENTS) for cyrillic, latin in LATIN_2021.items()},
-    "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch",
-    "ş": "sh", "ı": "i", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d",
-}  # fmt: skip
-"""Small letter → the ASCII letters of file names, as the KSL-Emo recordings spell them
-(мысық → mysyq, әпке → apke). Other Latin letters lose their accents."""
-
-_LOOKALIKES = {  # Latin → Cyrillic; a capital and its small letter may look like different ones
-    **dict(zip("ABCEHIKMOPTXYƏƟË", "АВСЕНІКМОРТХУӘӨЁ", strict=True)),
-    **dict(zip("aceihkmoptxyəɵë", "асеіһкмортхуәөё", strict=True)),
-}
-_TO_CYRILLIC = str.maketrans(_LOOKALIKES)
-_TO_LATIN = str.maketrans(
-    {cyrillic: latin for latin, cyrillic in _LOOKALIKES.items()}
-    | dict(zip("ӘәƏəӨөƟɵ", "ÄäÄäÖöÖö", strict=True))
-)
-_LATIN_TABLE = str.maketrans(
-    {**LATIN_2021, **{c.upper(): latin.capitalize() for c, latin in LATIN_2021.items()}}
-    | {"И": "İ", "Й": "İ", "І": "I"}
-)
-_ASCII_TABLE = str.maketrans(dict(ASCII))
-
-_LATIN = re.compile("[A-Za-zªºÀ-ÖØ-öø-ʯḀ-ỿ]")
-_CYRILLIC = re.compile("[\u0400-\u052f\u1c80-\u1c8f\u2de0-\u2dff\ua640-\ua69f]")
-_OLD_LATIN = re.compile("[əƏɵƟ]")
-_TOKEN = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*")
-_WORD = re.compile(r"[^\W_]+")
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]")
-_SEPARATORS = re.compile(r"[\s_-]+")
-
-
-def to_latin(text: str) -> str:
-    """Kazakh Cyrillic in the Latin alphabet of April 2021; other characters stay."""
-    return unicodedata.normalize("NFC", text).translate(_LATIN_TABLE)
-
-
-def _fold(text: str) -> str:
-    """Without case, invisible characters, and differences between separators."""
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text)).replace("İ", "i")
-    return unicodedata.normalize("NFC", _SEPARATORS.sub(" ", text.casefold()).strip())
-
-
-def _ascii_words(text: str) -> list[str]:
-    plain = unicodedata.normalize("NFKD", _fold(text).translate(_ASCII_TABLE))
-    kept = "".join(c for c in plain if not unicodedata.combining(c))
-    return re.findall("[a-z0-9]+", kept)
-
-
-def ascii_form(text: str) -> str:
-    """The ASCII spelling that file names use: small letters and digits, nothing between.
-
-    ``сау бол`` → ``saubol``. Empty where a text has no Latin or Cyrillic letter or digit.
-    """
-    return "".join(_ascii_words(text))
-
-
-def slug(label: str) -> str:
-    """A key for a label that no lexicon names: its ASCII form, ``_`` between words.
-
-    Different labels may have the same slug. A label without any letter to keep becomes
-    ``label_`` and 8 hex digits of its SHA-256; a long one is cut and gets the digits too.
-    """
-    words = "_".join(_ascii_words(label))
-    digest = hashlib.sha256(unicodedata.normalize("NFC", label).encode()).hexdigest()[:8]
-    if not words:
-        return f"label_{digest}"
-    return words if len(words) <= _MAX_SLUG else f"{words[:_MAX_SLUG].rstrip('_')}_{digest}"
-
-
-def _is_mixed(text: str) -> bool:
-    return bool(_LATIN.search(text) and _CYRILLIC.search(text))
-
-
-def mixed_scripts(text: str) -> tuple[str, ...]:
-    """The words that mix Cyrillic and Latin letters, as ``САНКТ-ПEТЕРБУРГ`` with a Latin E.
-
-    A hyphen may join words of different scripts: ``SMS-хабарлама`` is not mixed.
-    """
-    if not _is_mixed(text):
-        return ()
-    words = _TOKEN.findall(unicodedata.normalize("NFC", text))
-    return tuple(w for w in words if any(_is_mixed(part) for part in _WORD.findall(w)))
-
-
-def _yo(folded: str) -> str:
-    """Ё written as е, as most Russian text does; a single letter is the letter itself."""
-    return folded if len(folded) == 1 else folded.replace("ё", "е")
-
-
-def _readings(text: str) -> Iterator[str]:
-    """What a label can mean once its look-alike letters are all of one script."""
-    yield _yo(_fold(text))
-
-    def rewritten(table: dict[int, str]) -> str:
-        return _WORD.sub(
-            lambda m: m[0].translate(table) if _is_mixed(m[0]) or _OLD_LATIN.search(m[0]) else m[0],
-            unicodedata.normalize("NFC", text),
-        )
-
-    for table in (_TO_CYRILLIC, _TO_LATIN):
-        yield _yo(_fold(rewritten(table)))
-
+_COMPARED = 2000  # spellings that a text is compared with, letter by letter
+_OLD = tuple(version for version in ALPHABETS if version != LATEST)
 
 # --------------------------------------------------------------------------- the lexicon
 
@@ -197,43 +123,110 @@ class Match:
     """`gloss_id` of the entries between which it is ambiguous, or of the nearest ones."""
 
 
-_Index = dict[str, set[str]]
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """An entry that a search found."""
+
+    sign: Sign
+    how: str
+    """The level at which the text names it, ``prefix`` or ``similar``; ``category`` where no
+    text was searched for."""
+
+
+def _pairs_of(text: str) -> NDArray[np.uint64]:
+    """The pairs of letters of words with a space around each; one for each letter and space."""
+    letters = np.frombuffer(f" {text} ".encode("utf-32-le", "replace"), dtype=np.uint32)
+    wide = letters.astype(np.uint64)
+    return wide[:-1] << np.uint64(32) | wide[1:]
+
+
+class _Index:
+    """Spelling → `gloss_id` of its entries.
+
+    Nearly every spelling has one owner: a string instead of a list of one, millions of which
+    the garbage collector would walk over again and again.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+        self._all: dict[str, list[str]] = {}
+
+    def add(self, spelling: str, key: str) -> None:
+        first = self._first.setdefault(spelling, key)
+        if first != key:
+            owners = self._all.setdefault(spelling, [first])
+            # All spellings of an entry come one after the other.
+            if owners[-1] != key:
+                owners.append(key)
+
+    def get(self, spelling: str) -> Sequence[str]:
+        if spelling in self._all:
+            return self._all[spelling]
+        return (self._first[spelling],) if spelling in self._first else ()
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Every spelling with every owner."""
+        for spelling, first in self._first.items():
+            for key in self._all.get(spelling, (first,)):
+                yield spelling, key
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Levels:
-    """Spelling → entries, one table per level. The ``bare`` ones hold entries without Cyrillic."""
+    """One index per level. The ``bare`` ones hold entries without Cyrillic."""
 
-    alias: _Index = field(default_factory=lambda: defaultdict(set))
-    exact: _Index = field(default_factory=lambda: defaultdict(set))
-    case: _Index = field(default_factory=lambda: defaultdict(set))
-    latin: _Index = field(default_factory=lambda: defaultdict(set))
-    latin_bare: _Index = field(default_factory=lambda: defaultdict(set))
-    lookalike: _Index = field(default_factory=lambda: defaultdict(set))
-    ascii: _Index = field(default_factory=lambda: defaultdict(set))
-    ascii_bare: _Index = field(default_factory=lambda: defaultdict(set))
+    alias: _Index = field(default_factory=_Index)
+    exact: _Index = field(default_factory=_Index)
+    case: _Index = field(default_factory=_Index)
+    latin: _Index = field(default_factory=_Index)
+    latin_bare: _Index = field(default_factory=_Index)
+    latin_old: _Index = field(default_factory=_Index)
+    lookalike: _Index = field(default_factory=_Index)
+    ascii: _Index = field(default_factory=_Index)
+    ascii_bare: _Index = field(default_factory=_Index)
 
     def add(self, sign: Sign) -> None:
         """Enter all spellings of a sign."""
         key = sign.gloss_id
         words = [w for w in (sign.kk, sign.kk_latn, sign.ru, sign.en) if w]
         kazakh = [w for w in (sign.kk, sign.kk_latn, *sign.aliases) if w]
-        bare = not any(_CYRILLIC.search(w) for w in (*words, *sign.aliases))
+        bare = not any(has_cyrillic(w) for w in (*words, *sign.aliases))
         for word in sign.aliases:
-            self.alias[word].add(key)
+            self.alias.add(word, key)
         for word in words:
-            self.exact[word].add(key)
+            self.exact.add(word, key)
         for word in kazakh:
-            self.latin[_fold(to_latin(word))].add(key)
-            self.lookalike[_fold(to_latin(word))].add(key)
+            latin = fold(to_latin(word))
+            self.latin.add(latin, key)
+            self.lookalike.add(latin, key)
             if bare:
-                self.latin_bare[_fold(word)].add(key)
+                self.latin_bare.add(fold(word), key)
+            elif has_cyrillic(word):
+                for version in _OLD:
+                    self.latin_old.add(fold(to_latin(word, version=version)), key)
         for word in (key, *words, *sign.aliases):
-            self.case[_fold(word)].add(key)
-            self.lookalike[_yo(_fold(word))].add(key)
-            self.ascii[ascii_form(word)].add(key)
+            folded, plain = fold(word), ascii_form(word)
+            self.case.add(folded, key)
+            self.lookalike.add(fold_yo(folded), key)
+            self.ascii.add(plain, key)
             if bare:
-                self.ascii_bare[ascii_form(word)].add(key)
+                self.ascii_bare.add(plain, key)
+
+
+ABOUT_KEYS = ("name", "version", "date", "licence", "title", "source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a lexicon is, as the TOML file beside it states."""
+
+    name: str
+    version: str
+    date: datetime.date
+    licence: str
+    title: str | None = None
+    source: str | None = None
+    """Where the list comes from, or whom to ask."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -244,6 +237,10 @@ class Lexicon:
     signs: tuple[Sign, ...]
     """Distinct `gloss_id`, in the order of the file."""
     problems: tuple[Issue, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    """`gloss_id` → where its entry stands, as ``lab.csv:3``."""
+    about: About | None = None
+    """Version, date and licence; None where no file states them."""
 
     @cached_property
     def by_id(self) -> Mapping[str, Sign]:
@@ -259,16 +256,57 @@ class Lexicon:
 
     @cached_property
     def _choices(self) -> tuple[list[str], list[str]]:
-        """Every folded or ASCII spelling, and the entry that it belongs to."""
-        pairs = {
-            (spelling, gloss_id)
-            for index in (self._levels.case, self._levels.ascii)
-            for spelling, owners in index.items()
-            for gloss_id in owners
-            if spelling
-        }
+        """Every folded or ASCII spelling, sorted, and the entry that it belongs to."""
+        levels = (self._levels.case, self._levels.ascii)
+        pairs = {pair for index in levels for pair in index.pairs() if pair[0]}
         ordered = sorted(pairs)
         return [spelling for spelling, _ in ordered], [gloss_id for _, gloss_id in ordered]
+
+    @cached_property
+    def _pairs(self) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+        """Every pair of letters that follow each other in a spelling, sorted; whose it is."""
+        spellings, _ = self._choices
+        codes = _pairs_of(" ".join(spellings))
+        owners = np.repeat(
+            np.arange(len(spellings), dtype=np.int32), [len(s) + 1 for s in spellings]
+        )
+        order = np.argsort(codes, kind="stable")
+        return codes[order], owners[order]
+
+    def _similar(self, query: str) -> list[int]:
+        """Positions of the spellings to compare a text with.
+
+        Where there are many, only those that share the most pairs of letters with it:
+        comparing thousands of unknown labels with every spelling takes minutes.
+        """
+        number = len(self._choices[0])
+        if number <= _COMPARED:
+            return list(range(number))
+        codes, owners = self._pairs
+        wanted = np.unique(_pairs_of(query))
+        starts, ends = (np.searchsorted(codes, wanted, side=s) for s in ("left", "right"))
+        parts = [owners[a:b] for a, b in zip(starts, ends, strict=True)]
+        shared = np.bincount(np.concatenate(parts), minlength=number)
+        best = np.argsort(-shared, kind="stable")[:_COMPARED]
+        return [int(position) for position in best if shared[position]]
+
+    def _attempts(self, text: str) -> Iterator[tuple[str, Iterable[str]]]:
+        """The levels, each with the entries that a label finds there."""
+        levels, cyrillic = self._levels, has_cyrillic(text)
+        yield "gloss_id", [text] if text in self.by_id else ()
+        yield "alias", levels.alias.get(text)
+        yield "exact", levels.exact.get(text)
+        yield "case", levels.case.get(fold(text))
+        latin = levels.latin_bare if cyrillic else levels.latin
+        yield "latin", latin.get(fold(to_latin(text)))
+        seen = {reading for reading in readings(text) if reading}
+        yield "lookalike", {g for reading in seen for g in levels.lookalike.get(reading)}
+        latin_form = fold_latin(text)
+        # Letters without any mark say nothing about the alphabet.
+        if not cyrillic and ("'" in latin_form or not latin_form.isascii()):
+            yield "latin_old", levels.latin_old.get(latin_form)
+        plain = levels.ascii_bare if cyrillic and not is_mixed(text) else levels.ascii
+        yield "ascii", plain.get(ascii_form(text) or " ")
 
     def match(self, label: str, *, suggest: bool = True) -> Match:
         """Find the entry that a label names.
@@ -279,21 +317,10 @@ class Lexicon:
                 proportion to the lexicon; finding an entry does not.
         """
         text = unicodedata.normalize("NFC", label).strip()
-        levels, cyrillic = self._levels, _CYRILLIC.search(text) is not None
-        romanised = not cyrillic or _is_mixed(text)
-        attempts: tuple[tuple[str, Mapping[str, set[str]], Iterable[str]], ...] = (
-            ("gloss_id", {text: {text}} if text in self.by_id else {}, [text]),
-            ("alias", levels.alias, [text]),
-            ("exact", levels.exact, [text]),
-            ("case", levels.case, [_fold(text)]),
-            ("latin", levels.latin_bare if cyrillic else levels.latin, [_fold(to_latin(text))]),
-            ("lookalike", levels.lookalike, _readings(text)),
-            ("ascii", levels.ascii if romanised else levels.ascii_bare, [ascii_form(text)]),
-        )
-        for how, index, spellings in attempts:
-            found = {owner for s in spellings if s for owner in index.get(s, ())}
+        for how, owners in self._attempts(text) if text else ():
+            found = set(owners)
             # A variant shares the spellings of its base; a label that does not say which
-            # of them it means the base.
+            # of them it means the base. Synonyms are different signs and stay ambiguous.
             found = {g for g in found if self.by_id[g].variant_of not in found} or found
             if len(found) == 1:
                 return Match(gloss_id=found.pop(), how=how)
@@ -306,13 +333,52 @@ class Lexicon:
         """`gloss_id` of up to three entries that are spelled most like a label, best first."""
         spellings, owners = self._choices
         best: dict[str, float] = {}
-        for query in {_fold(label), ascii_form(label)} - {""}:
-            for _, score, position in process.extract(
-                query, spellings, scorer=fuzz.ratio, score_cutoff=_CUTOFF, limit=None
+        for query in {fold(label), ascii_form(label)} - {""}:
+            positions = self._similar(query)
+            for _, score, index in process.extract(
+                query,
+                [spellings[position] for position in positions],
+                scorer=fuzz.ratio,
+                score_cutoff=_CUTOFF,
+                limit=None,
             ):
-                owner = owners[position]
+                owner = owners[positions[index]]
                 best[owner] = max(score, best.get(owner, 0.0))
         return tuple(sorted(best, key=lambda owner: (-best[owner], owner))[:_NEAREST])
+
+    def search(
+        self, text: str | None, *, category: str | None = None, limit: int = 20
+    ) -> tuple[Hit, ...]:
+        """The entries that a text names, then those it begins, then those most like it.
+
+        Args:
+            text: In any spelling; None for every entry of a category.
+            category: Only entries of this category, without regard to case.
+            limit: Of at most so many entries.
+        """
+        if text is None:
+            ways = dict.fromkeys(self.by_id, "category")
+        else:
+            match = self.match(text)
+            named = (match.gloss_id,) if match.gloss_id else match.candidates
+            ways = dict.fromkeys((g for g in named if g and match.how != "none"), match.how)
+            for gloss_id in self._beginning(text):
+                ways.setdefault(gloss_id, "prefix")
+            for gloss_id in match.candidates or self.nearest(text):
+                ways.setdefault(gloss_id, "similar")
+        hits = (Hit(sign=self.by_id[gloss_id], how=how) for gloss_id, how in ways.items())
+        wanted = fold(category or "")
+        chosen = [hit for hit in hits if not category or fold(hit.sign.category or "") == wanted]
+        return tuple(chosen[:limit])
+
+    def _beginning(self, text: str) -> Iterator[str]:
+        """The entries with a spelling that a text begins, in the order of the spellings."""
+        spellings, owners = self._choices
+        for query in dict.fromkeys((fold(text), ascii_form(text))):
+            position = bisect_left(spellings, query) if query else len(spellings)
+            while position < len(spellings) and spellings[position].startswith(query):
+                yield owners[position]
+                position += 1
 
     def describe(self, gloss_id: str) -> str:
         """An entry as messages show it: ``'сәлем' (salem)``."""
@@ -327,6 +393,8 @@ class Lexicon:
 def load(name_or_path: str | Path) -> Lexicon:
     """Read a lexicon: UTF-8 CSV with a heading line, one entry a line.
 
+    ``<name>.about.toml`` beside it, where there is one, states what it is.
+
     Args:
         name_or_path: A file, or the name of one under ``manifests/lexicon/``.
 
@@ -335,7 +403,8 @@ def load(name_or_path: str | Path) -> Lexicon:
 
     Raises:
         MissingFile: There is neither such a file nor a bundled lexicon of that name.
-        AnnotationError: The file is not UTF-8 or not CSV, is too large, or lacks a column.
+        AnnotationError: The file is not UTF-8 or not CSV, is too large, or lacks a column; or
+            the file beside it is not TOML, or has another key or value than it should.
     """
     path = Path(name_or_path)
     if not path.is_file() and re.fullmatch(KEY_PATTERN, str(name_or_path)):
@@ -348,30 +417,69 @@ def load(name_or_path: str | Path) -> Lexicon:
         )
     if path.stat().st_size > MAX_BYTES:
         raise AnnotationError(f"{path} is larger than a lexicon may be ({MAX_BYTES} bytes).")
+    data = path.read_bytes()
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise AnnotationError(
+            f"{path} is a spreadsheet; expected UTF-8 CSV.", hint=_IMPORT.format(path.name)
+        )
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-        signs, problems = _read(text, file=path.name)
+        signs, problems, places = _read(data.decode("utf-8-sig"), file=path.name)
     except UnicodeDecodeError as error:
         raise AnnotationError(
-            f"{path} is not UTF-8 (byte {error.start}).", hint="Save it as CSV UTF-8."
+            f"{path} is not UTF-8 (byte {error.start}).",
+            hint=f"Save it as CSV UTF-8. {_IMPORT.format(path.name)}",
         ) from error
     except csv.Error as error:
         raise AnnotationError(f"{path} is not CSV: {error}.") from error
-    return Lexicon(name=path.stem, signs=signs, problems=problems)
+    about = _about(path.with_suffix(".about.toml"))
+    name = about.name if about else path.stem
+    return Lexicon(name=name, signs=signs, problems=problems, places=places, about=about)
 
 
-def _problem(code: str, *, where: str, message: str) -> Issue:
+_IMPORT = "To make a lexicon of another table: kslds lexicon import {} --out NEW.csv"
+
+
+def _about(path: Path) -> About | None:
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            values = tomllib.loads(file.read(1 << 16).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnnotationError(f"{path} is not TOML: {error}.") from error
+    shown = f"{', '.join(ABOUT_KEYS[:4])}; and, if you like, {', '.join(ABOUT_KEYS[4:])}"
+    for key in values:
+        if key not in ABOUT_KEYS:
+            raise AnnotationError(f"{path} has an unknown key {key!r}.", hint=f"Keys are {shown}.")
+    for key in ABOUT_KEYS[:4]:
+        if key not in values:
+            raise AnnotationError(f"{path} has no key {key!r}.", hint=f"Keys are {shown}.")
+    for key, value in values.items():
+        what = "a date, as 2026-01-31" if key == "date" else "text"
+        kind = datetime.date if key == "date" else str
+        if type(value) is not kind or not value:
+            raise AnnotationError(f"{path}: {key} = {value!r}: expected {what}.")
+    return About(**values)
+
+
+def problem(
+    code: str, *, where: str, message: str, hint: str | None = None, severity: str | None = None
+) -> Issue:
+    """A finding about an entry; severity and hint are those of the code if not given."""
     return Issue(
-        severity=CODES[code].severity,
+        severity=severity or CODES[code].severity,
         code=code,
         table="signs",
         key=where,
         message=f"{where}: {message}",
-        hint=CODES[code].action,
+        hint=hint or CODES[code].action,
     )
 
 
-def _read(text: str, *, file: str) -> tuple[tuple[Sign, ...], tuple[Issue, ...]]:
+_Read = tuple[tuple[Sign, ...], tuple[Issue, ...], Mapping[str, str]]
+
+
+def _read(text: str, *, file: str) -> _Read:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     heading = [cell.strip() for cell in next(reader, [])]
     strange = sorted({name for name in heading if name not in COLUMNS or heading.count(name) > 1})
@@ -381,50 +489,60 @@ def _read(text: str, *, file: str) -> tuple[tuple[Sign, ...], tuple[Issue, ...]]
         )
         raise AnnotationError(
             f"the lexicon {file} has {what}; its heading line is {','.join(heading)!r}.",
-            hint=f"Columns are: {','.join(COLUMNS)}",
+            hint=f"Columns are: {','.join(COLUMNS)}. {_IMPORT.format(file)}",
         )
-    signs: dict[str, Sign] = {}
-    lines: dict[str, str] = {}
+    entries: list[tuple[str, Sign]] = []
     problems: list[Issue] = []
     for row in reader:
         if not any(cell.strip() for cell in row):
             continue
         where = f"{file}:{reader.line_num}"
         wrong: list[str] = []
-        sign = _sign(heading, row, wrong=wrong)
-        problems += [_problem("K306", where=where, message=message) for message in wrong]
-        if sign is None:
-            continue
+        if len(row) != len(heading):
+            wrong.append(f"{len(row)} cells where the heading has {len(heading)}")
+        elif sign := entry(dict(zip(heading, row, strict=True)), wrong=wrong):
+            entries.append((where, sign))
+        problems += [problem("K306", where=where, message=message) for message in wrong]
+    signs, more, places = collect(entries)
+    return signs, (*problems, *more), places
+
+
+def collect(entries: Iterable[tuple[str, Sign]]) -> _Read:
+    """Entries with the place of each, checked against each other.
+
+    Returns:
+        Those with a `gloss_id` of their own; what is wrong (K305, K306); `gloss_id` → place.
+    """
+    signs: dict[str, Sign] = {}
+    places: dict[str, str] = {}
+    problems: list[Issue] = []
+    for where, sign in entries:
         if sign.gloss_id in signs:
-            message = f"gloss_id {sign.gloss_id!r} is already that of {lines[sign.gloss_id]}"
-            problems.append(_problem("K305", where=where, message=message))
+            message = f"gloss_id {sign.gloss_id!r} is already that of {places[sign.gloss_id]}"
+            problems.append(problem("K305", where=where, message=message))
             continue
-        signs[sign.gloss_id], lines[sign.gloss_id] = sign, where
+        signs[sign.gloss_id], places[sign.gloss_id] = sign, where
     for gloss_id, sign in signs.items():
-        if sign.variant_of is not None:
-            base = signs.get(sign.variant_of)
-            if base is None or base.variant_of is not None:
-                message = f"variant_of: {sign.variant_of!r} is not the gloss_id of a base entry"
-                problems.append(_problem("K306", where=lines[gloss_id], message=message))
-    problems += _collisions(signs, lines=lines)
-    return tuple(signs.values()), tuple(problems)
+        problems += [
+            problem("K306", where=places[gloss_id], message=message)
+            for message in _relations(sign, signs)
+        ]
+    problems += _collisions(signs, places=places)
+    return tuple(signs.values()), tuple(problems), places
 
 
-def _sign(heading: list[str], row: list[str], *, wrong: list[str]) -> Sign | None:
-    """One entry; what is wrong with it goes to `wrong`, and None comes back if it has no key."""
-    if len(row) != len(heading):
-        wrong.append(f"{len(row)} cells where the heading has {len(heading)}")
-        return None
-    cells = {
-        name: unicodedata.normalize("NFC", cell).strip()
-        for name, cell in zip(heading, row, strict=True)
-    }
+def entry(row: Mapping[str, str], *, wrong: list[str]) -> Sign | None:
+    """One entry from its cells; what is wrong goes to `wrong`. None if it has no usable key."""
+    cells = {name: unicodedata.normalize("NFC", cell).strip() for name, cell in row.items()}
     gloss_id = cells["gloss_id"]
     if not re.fullmatch(KEY_PATTERN, gloss_id):
-        wrong.append(f"gloss_id: {gloss_id!r} is not made of a-z, 0-9, _ and - alone")
+        wrong.append(f"gloss_id: {gloss_id!r:.60} is not made of a-z, 0-9, _ and - alone")
+        return None
+    if len(gloss_id) > MAX_KEY_CHARS:
+        wrong.append(f"gloss_id: {gloss_id!r:.60} has more than {MAX_KEY_CHARS} characters")
         return None
     for name, cell in cells.items():
-        if any(unicodedata.category(c) == "Cc" for c in cell):
+        if not cell.isprintable() and any(unicodedata.category(c) == "Cc" for c in cell):
             wrong.append(f"{name}: {cell!r} holds a control character")
         if name in ("kk", "kk_latn", "ru", "en") and (mixed := mixed_scripts(cell)):
             wrong.append(f"{name}: {mixed[0]!r} mixes Cyrillic and Latin letters")
@@ -435,33 +553,67 @@ def _sign(heading: list[str], row: list[str], *, wrong: list[str]) -> Sign | Non
             wrong.append(f"{name}: {cells[name]!r} is not {' or '.join(allowed)}, or empty")
         return allowed.get(cell)
 
+    def several(name: str) -> list[str]:
+        return [part for part in map(str.strip, cells.get(name, "").split(";")) if part]
+
     num_hands = one_of("num_hands", {"1": 1, "2": 2})
     mirror_safe = one_of("mirror_safe", {"true": 1, "false": 0})
+    one_of("variant_kind", dict.fromkeys(VARIANT_KINDS, 1))
     return Sign(
         gloss_id=gloss_id,
         **{name: cells.get(name) or None for name in _PLAIN},
         num_hands=num_hands,
         mirror_safe=None if mirror_safe is None else bool(mirror_safe),
-        aliases=[a for a in map(str.strip, cells.get("aliases", "").split(";")) if a],
+        aliases=several("aliases"),
+        minimal_pairs=several("minimal_pairs"),
     )
 
 
-def _collisions(signs: Mapping[str, Sign], *, lines: Mapping[str, str]) -> list[Issue]:
-    """Spellings that name two entries. Translations may be shared, and so may those of variants."""
-    owners: dict[str, str] = {}
+def _relations(sign: Sign, signs: Mapping[str, Sign]) -> Iterator[str]:
+    """What is wrong with the entries that an entry names.
+
+    Bases are neither variants nor synonyms themselves, so there can be no circle.
+    """
+    base = signs.get(sign.variant_of or "")
+    if sign.variant_of and (base is None or base.variant_of):
+        yield f"variant_of: {sign.variant_of!r} is not the gloss_id of a base entry"
+    other = signs.get(sign.synonym_of or "")
+    if sign.synonym_of and (other is None or other.variant_of or other.synonym_of):
+        yield f"synonym_of: {sign.synonym_of!r} is not the gloss_id of a base entry"
+    if sign.variant_of and sign.synonym_of:
+        yield "variant_of and synonym_of: a variant is another form of one sign, a synonym another"
+    if sign.variant_kind and not sign.variant_of:
+        yield f"variant_kind: {sign.variant_kind!r}, but variant_of is empty"
+    if sign.variant_kind == "regional" and not sign.region:
+        yield "variant_kind: 'regional', but region is empty"
+    if sign.variant_kind == "hands" and base is not None:
+        hands = (sign.num_hands, base.num_hands)
+        if None in hands or hands[0] == hands[1]:
+            yield (
+                f"variant_kind: 'hands', but num_hands is {hands[0] or 'empty'} here and "
+                f"{hands[1] or 'empty'} in {sign.variant_of!r}; expected 1 and 2"
+            )
+    for pair in sign.minimal_pairs:
+        if pair == sign.gloss_id or pair not in signs:
+            yield f"minimal_pairs: {pair!r} is not the gloss_id of another entry"
+
+
+def _collisions(signs: Mapping[str, Sign], *, places: Mapping[str, str]) -> list[Issue]:
+    """Spellings that name two entries.
+
+    Translations may be shared, and so may the spellings of variants and declared synonyms.
+    """
+    owners: dict[str, str] = {gloss_id: gloss_id for gloss_id in signs}
     problems = []
-    for gloss_id in signs:
-        owners[gloss_id] = gloss_id
     for gloss_id, sign in signs.items():
         for spelling in dict.fromkeys(w for w in (sign.kk, sign.kk_latn, *sign.aliases) if w):
             owner = owners.setdefault(spelling, gloss_id)
-            family = {gloss_id, sign.variant_of} & {owner, signs[owner].variant_of}
-            if not family - {None}:
+            if not sign.family & signs[owner].family:
                 problems.append(
-                    _problem(
+                    problem(
                         "K305",
-                        where=lines[gloss_id],
-                        message=f"{spelling!r} also names {owner!r} ({lines[owner]})",
+                        where=places[gloss_id],
+                        message=f"{spelling!r} also names {owner!r} ({places[owner]})",
                     )
                 )
     return problems

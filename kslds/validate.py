@@ -56,6 +56,7 @@ _HOW = {
     "case": "only when letter case and separators are ignored",
     "lookalike": "only when look-alike letters are exchanged",
     "ascii": "only by its ASCII form",
+    "latin_old": "only in a Latin alphabet before 2021",
 }
 
 

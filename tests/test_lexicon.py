@@ -98,6 +98,8 @@ def test_only_attested_signs_come_along() -> None:
         ("aпке", "apke", "ascii"),
         ("omirsuru", "omir-suru", "ascii"),
         ("KIŞI", "kishi", "ascii"),
+        ("ápke", "apke", "latin_old"),  # the alphabet of 2018
+        ("kis'i", "kishi", "latin_old"),
     ],
 )
 def test_spellings(label: str, gloss_id: str, how: str) -> None:

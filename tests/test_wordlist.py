@@ -1,0 +1,475 @@
+"""Word lists of people's own: import from tables and spreadsheets, check, diff, search."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import zipfile
+from datetime import date, datetime
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from kslds import lexicon, sheet, wordlist
+from kslds.cli import app
+from kslds.errors import AnnotationError, MissingFile, UsageError, ValidationFailed
+from kslds.schema import CODES
+
+FOLDERS = sorted(p for p in (Path(__file__).parent / "lexicons").iterdir() if p.is_dir())
+LIST = "ID;Қазақша;Русский;Примечание\n01;әпке;сестра;x\n02;су;вода;\n"
+
+
+def text(folder: Path, content: str, *, encoding: str = "utf-8", name: str = "list.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode(encoding))
+    return path
+
+
+def book(folder: Path, *rows: list[object], name: str = "list.xlsx") -> Path:
+    workbook = openpyxl.Workbook()
+    for row in rows:
+        workbook.active.append(row)
+    workbook.save(folder / name)
+    return folder / name
+
+
+def problems(error: ValidationFailed) -> list[str]:
+    return [f"{issue.code} {issue.message}" for issue in error.issues]
+
+
+# --------------------------------------------------------------------------- check
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_expected_findings(folder: Path) -> None:
+    found = wordlist.check(lexicon.load(folder / "lexicon.csv"))
+    lines = [f"{i.severity} {i.code} {i.key}: {i.message} → {i.hint}" for i in found]
+    assert lines == (folder / "expected.txt").read_text(encoding="utf-8").splitlines()
+    assert folder.name[:4] in {issue.code for issue in found}
+
+
+def test_every_code_of_lexicon_files_has_a_folder() -> None:
+    codes = {code for code in CODES if code.startswith("K5")}
+    assert codes <= {folder.name[:4] for folder in FOLDERS}
+
+
+def test_entries_that_folding_would_merge_stay_apart() -> None:
+    read = lexicon.load(Path(__file__).parent / "lexicons" / "K502-kept-apart" / "lexicon.csv")
+    for label, gloss_id in [
+        ("все", "all"), ("всё", "everything"), ("С", "letter-s"), ("с", "with"),
+        ("үн", "voice"), ("ұн", "flour"), ("Е", "letter-ye"), ("Ё", "letter-yo"),
+    ]:  # fmt: skip
+        assert read.match(label).gloss_id == gloss_id
+
+
+def test_a_synonym_is_another_sign_and_stays_ambiguous() -> None:
+    folder = Path(__file__).parent / "lexicons" / "K305-synonyms-share-their-word"
+    match = lexicon.load(folder / "lexicon.csv").match("әке")
+    assert (match.how, match.candidates) == ("ambiguous", ("ake", "ake-2", "ake-4"))
+
+
+def test_the_bundled_lexicon_needs_nothing() -> None:
+    read = lexicon.load("nspcrsie")
+    assert wordlist.check(read) == ()
+    assert read.about is not None
+    assert read.about.name == "nspcrsie"
+
+
+# --------------------------------------------------------------------------- about
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ('nam = "x"', "unknown key 'nam'"),
+        ('name = "x"\nversion = "1"\ndate = 2026-01-31', "no key 'licence'"),
+        ('name = "x"\nversion = 1\ndate = 2026-01-31\nlicence = "x"', "version = 1: expected text"),
+        ('name = "x"\nversion = "1"\ndate = "soon"\nlicence = "x"', "expected a date"),
+        ("name = ", "is not TOML"),
+    ],
+)
+def test_what_a_lexicon_states_is_checked(tmp_path: Path, about: str, message: str) -> None:
+    path = text(tmp_path, "gloss_id\nsu\n", name="lab.csv")
+    text(tmp_path, about, name="lab.about.toml")
+    with pytest.raises(AnnotationError, match=message):
+        lexicon.load(path)
+
+
+def test_what_is_stated_is_written_and_read_again(tmp_path: Path) -> None:
+    about = wordlist.about_of(
+        name="lab", version='1 "beta"\\', date="2026-01-31", licence="CC-BY-4.0"
+    )
+    signs = wordlist.read_list(text(tmp_path, LIST), source="notes").signs
+    out = tmp_path / "lab.csv"
+    wordlist.write(out, signs=signs, about=about)
+    first = out.read_bytes()
+    read = lexicon.load(out)
+    assert (read.about, read.signs, read.problems) == (about, signs, ())
+    assert first.decode() == ("gloss_id,kk,ru,source\n01,әпке,сестра,notes\n02,су,вода,notes\n")
+    wordlist.write(out, signs=signs, about=about)
+    with pytest.raises(UsageError, match="exists already"):
+        wordlist.write(out, signs=signs[:1], about=about)
+    assert out.read_bytes() == first
+    wordlist.write(out, signs=signs[:1], about=about, overwrite=True)
+    assert len(lexicon.load(out).signs) == 1
+    with pytest.raises(UsageError, match="there is no licence"):
+        wordlist.about_of(name="lab", version="1", date="2026-01-31", licence=None)
+    with pytest.raises(UsageError, match="2026-01-31"):
+        wordlist.about_of(name="lab", version="1", date="31.1.2026", licence="x")
+
+
+# --------------------------------------------------------------------------- import: text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_separators_encodings_and_line_ends(
+    tmp_path: Path, encoding: str, mark: str, end: str
+) -> None:
+    content = LIST.replace(";", mark).replace("\n", end)
+    taken = wordlist.read_list(text(tmp_path, content, encoding=encoding), source="notes")
+    assert [(s.gloss_id, s.kk, s.ru) for s in taken.signs] == [
+        ("01", "әпке", "сестра"), ("02", "су", "вода"),
+    ]  # fmt: skip
+    assert taken.columns == {"gloss_id": "ID", "kk": "Қазақша", "ru": "Русский"}
+    assert taken.assumed == ("gloss_id", "kk", "ru")
+    assert taken.unused == ("Примечание",)
+
+
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    path = text(tmp_path, "Русский;ID\nсестра;1\n", encoding="cp1251")
+    with pytest.raises(AnnotationError, match="CP1251"):
+        wordlist.read_list(path)
+
+
+def test_declared_columns_win_over_known_headings(tmp_path: Path) -> None:
+    path = text(tmp_path, "Сөз,Қазақша,id\nсу,бұлақ,1\n")
+    taken = wordlist.read_list(path, columns={"kk": "Сөз"}, source="notes")
+    assert taken.signs[0].kk == "су"
+    assert (taken.assumed, taken.unused) == (("gloss_id",), ("Қазақша",))
+
+
+def test_keys_are_made_of_words_where_there_are_none(tmp_path: Path) -> None:
+    taken = wordlist.read_list(text(tmp_path, "қазақша\nсау бол\nәпке\n"), source="notes")
+    assert [s.gloss_id for s in taken.signs] == ["apke", "sau_bol"]
+    with pytest.raises(ValidationFailed) as raised:
+        wordlist.read_list(text(tmp_path, "қазақша\nүн\nұн\n"), source="notes")
+    assert problems(raised.value) == [
+        "K305 list.csv:3: gloss_id 'un' is already that of list.csv:2"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "message"),
+    [
+        ("a,b\n1,2\n", {}, "row 1 has no heading for any of gloss_id, kk, kk_latn, ru, en"),
+        ("Қазақша,kk\nсу,су\n", {}, "several headings for 'kk': 'Қазақша', 'kk'"),
+        ("Қазақша\nсу\n", {"ru": "Орысша"}, "no heading 'Орысша'; it has 'Қазақша'"),
+        ("", {}, "is empty"),
+        ('kk\n"су\n', {}, "quotation mark"),
+    ],
+)
+def test_a_list_that_cannot_be_read(
+    tmp_path: Path, content: str, columns: dict[str, str], message: str
+) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        wordlist.read_list(text(tmp_path, content), columns=columns)
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    path = text(tmp_path, LIST)
+    with pytest.raises(UsageError, match="no column 'kazak'"):
+        wordlist.read_list(path, columns={"kazak": "Қазақша"})
+    with pytest.raises(UsageError, match="has no sheets"):
+        wordlist.read_list(path, sheet="Лист1")
+    with pytest.raises(MissingFile):
+        wordlist.read_list(tmp_path / "none.csv")
+    with pytest.raises(UsageError, match="does not end in"):
+        wordlist.write(tmp_path / "lab.xlsx", signs=(), about=None)
+
+
+def test_all_bad_rows_are_named_at_once(tmp_path: Path) -> None:
+    rows = [
+        "id,kk,ru,mirror_safe,source",
+        "su,су,вода,да,notes",
+        "Су,су,вода,,notes",
+        "apke,aпке,сестра,perhaps,notes",
+        "ana,ана,мать,,",
+        "su,тау,гора,,notes",
+        "too,тау,гора,,notes,more",
+    ]
+    with pytest.raises(ValidationFailed, match="nothing was imported") as raised:
+        wordlist.read_list(text(tmp_path, "\n".join(rows)))
+    assert sorted(problems(raised.value)) == [
+        "K305 list.csv:6: gloss_id 'su' is already that of list.csv:2",
+        "K306 list.csv:3: gloss_id: 'Су' is not made of a-z, 0-9, _ and - alone",
+        "K306 list.csv:4: kk: 'aпке' mixes Cyrillic and Latin letters",
+        "K306 list.csv:4: mirror_safe: 'perhaps' is not true or false, or empty",
+        "K306 list.csv:7: 6 cells where the heading has 5",
+        "K501 list.csv:5: the entry has no source",
+    ]
+    taken = wordlist.read_list(text(tmp_path, "\n".join(rows[:2])))
+    assert taken.signs[0].mirror_safe is True
+    assert taken.signs[0].source == "notes"
+
+
+# --------------------------------------------------------------------------- import: sheets
+
+
+def test_a_workbook(tmp_path: Path) -> None:
+    path = book(
+        tmp_path,
+        ["ID", "Қазақша", "num_hands", "mirror_safe", "Источник"],
+        ["01", "әпке", 2, True, "notes"],
+        [],
+        ["02", "су", 1.0, None, "notes"],
+    )
+    taken = wordlist.read_list(path)
+    assert [(s.gloss_id, s.kk, s.num_hands, s.mirror_safe) for s in taken.signs] == [
+        ("01", "әпке", 2, True), ("02", "су", 1, None),
+    ]  # fmt: skip
+    assert [row.number for row in sheet.read(path)] == [1, 2, 4]
+
+
+def test_the_content_decides_whatever_a_file_is_called(tmp_path: Path) -> None:
+    path = book(tmp_path, ["id", "kk"], ["su", "су"], name="list.csv")
+    assert wordlist.read_list(path, source="notes").signs[0].kk == "су"
+    with pytest.raises(AnnotationError, match="is a spreadsheet; expected UTF-8 CSV"):
+        lexicon.load(path)
+    path = text(tmp_path, LIST, name="list.xlsx")
+    assert len(wordlist.read_list(path, source="notes").signs) == 2
+    path = tmp_path / "old.xlsx"
+    path.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
+    with pytest.raises(AnnotationError, match="old Excel file"):
+        wordlist.read_list(path)
+
+
+def test_several_sheets(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    workbook.active.title = "Тізім"
+    workbook.active.append(["kk"])
+    workbook.active.append(["су"])
+    workbook.create_sheet("Басқа").append(["kk"])
+    workbook.save(tmp_path / "list.xlsx")
+    with pytest.raises(AnnotationError, match="2 sheets: 'Тізім', 'Басқа'"):
+        wordlist.read_list(tmp_path / "list.xlsx")
+    with pytest.raises(AnnotationError, match="no sheet 'Лист1'; it has 'Тізім', 'Басқа'"):
+        wordlist.read_list(tmp_path / "list.xlsx", sheet="Лист1")
+    taken = wordlist.read_list(tmp_path / "list.xlsx", sheet="Тізім", source="notes")
+    assert [s.kk for s in taken.signs] == ["су"]
+
+
+def test_cells_whose_text_is_not_certain_are_refused(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    page = workbook.active
+    page.append(["id", "kk", "category", "note"])
+    page.append([7, "су", "=A2", "=A2"])
+    page["A2"].number_format = "000"
+    page.append(["b", date(2026, 2, 1), "x"])
+    page.append(["c", "тау", "nature"])
+    page.append(["d", "көл", None])
+    page.append(["e", "#N/A", datetime(2026, 2, 1, 12, 30)])
+    page.merge_cells("C4:C5")
+    page["C6"].number_format = 'yyyy"ж."'
+    workbook.save(tmp_path / "list.xlsx")
+    with pytest.raises(ValidationFailed) as raised:
+        wordlist.read_list(tmp_path / "list.xlsx", source="notes")
+    found = problems(raised.value)
+    assert [line.split("; expected")[0] for line in found] == [
+        "K306 list.xlsx:2: column A ('id') is the number 7, only shown with zeros in front",
+        "K306 list.xlsx:2: column C ('category') is a formula",
+        "K306 list.xlsx:3: column B ('kk') is a date (stored as 46054)",
+        "K306 list.xlsx:4: column C ('category') is merged (C4:C5)",
+        "K306 list.xlsx:6: column B ('kk') holds the error #N/A",
+        "K306 list.xlsx:6: column C ('category') is a date (stored as 46054.52083333334)",
+    ]
+
+
+PARTS = {
+    "_rels/.rels": '<Relationships><Relationship Id="a" Type="x/officeDocument" Target="b.xml"/></Relationships>',
+    "_rels/b.xml.rels": '<Relationships><Relationship Id="s" Type="x/worksheet" Target="/s.xml"/></Relationships>',
+    "b.xml": '<w xmlns:r="urn:r"><sheets><sheet name="S" r:id="s"/></sheets></w>',
+    "s.xml": "<s><sheetData><row><c t='inlineStr'><is><r><t>k</t></r><r><t>k</t></r><rPh><t>x</t></rPh></is></c></row><row><c t='str'><v>су</v></c></row></sheetData></s>",
+}
+
+
+def by_hand(folder: Path, **changes: str) -> Path:
+    path = folder / "list.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (PARTS | {"s.xml": changes.get("sheet", PARTS["s.xml"])}).items():
+            archive.writestr(name, content)
+        for name, content in changes.items():
+            if name != "sheet":
+                archive.writestr(name, content)
+    return path
+
+
+def test_cells_without_addresses_and_rich_text(tmp_path: Path) -> None:
+    assert [row.cells for row in sheet.read(by_hand(tmp_path))] == [["kk"], ["су"]]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('<!DOCTYPE s [<!ENTITY a "b">]><s>&a;</s>', "not a readable XLSX"),
+        ("<s><sheetData><row>", "not a readable XLSX"),
+        ("<s><row r='5'/><row r='5'/></s>", "row 5 follows row 5"),
+        ("<s><row r='99999999'/></s>", "row 99999999"),
+        ("<s><row><c t='s'><v>5</v></c></row></s>", "there is no string 5"),
+        ("<s><row><c><v>x</v></c></row></s>", "not a readable XLSX"),
+        ("<s><row><c r='ZZZ1'><v>1</v></c></row></s>", "more than 256 columns"),
+    ],
+)
+def test_a_hostile_sheet(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        sheet.read(by_hand(tmp_path, sheet=content))
+
+
+def test_an_archive_that_would_unpack_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
+    path = by_hand(tmp_path, bomb="0" * (sheet.MAX_UNPACKED + 1))
+    assert path.stat().st_size < 1_000_000
+    began = time.monotonic()
+    with pytest.raises(AnnotationError, match="would unpack to"):
+        sheet.read(path)
+    assert time.monotonic() - began < 1
+
+
+def test_an_archive_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "list.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("content.xml", "<office/>")
+    with pytest.raises(AnnotationError, match="so no XLSX workbook"):
+        sheet.read(path)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(min_value=0), st.integers(0, 255), st.integers(min_value=0))
+def test_a_damaged_workbook_is_an_error_and_never_a_crash(place: int, byte: int, cut: int) -> None:
+    data = bytearray(DAMAGED.read_bytes())
+    data[place % len(data)] = byte
+    if cut % 3 == 0:
+        del data[cut % len(data) :]
+    path = DAMAGED.with_name("damaged.xlsx")
+    path.write_bytes(data)
+    with contextlib.suppress(AnnotationError):
+        assert all(row.number > 0 for row in sheet.read(path))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _whole(tmp_path_factory: pytest.TempPathFactory) -> None:
+    global DAMAGED
+    DAMAGED = book(tmp_path_factory.mktemp("whole"), ["id", "kk"], ["su", "су"], ["too", "тау"])
+
+
+DAMAGED = Path()
+
+
+# --------------------------------------------------------------------------- diff
+
+
+def test_what_changed(tmp_path: Path) -> None:
+    old = text(
+        tmp_path,
+        "gloss_id,kk,ru,source,aliases\nsu,су,вода,a,\ntau,тау,гора,a,\nkol,көл,озеро,a,\n",
+        name="old.csv",
+    )
+    new = text(
+        tmp_path,
+        "gloss_id,kk,ru,source,aliases\nsu,су,вода,b,suw;Су!\ntoo,тау,гора,a,\nozen,өзен,река,a,\n",
+        name="new.csv",
+    )
+    text(
+        tmp_path,
+        'name = "new"\nversion = "2"\ndate = 2026-01-31\nlicence = "x"\n',
+        name="new.about.toml",
+    )
+    found = wordlist.diff(lexicon.load(old), new=lexicon.load(new))
+    assert [(c.kind, c.gloss_id, c.column, c.old, c.new) for c in found] == [
+        ("about", "", "name", None, "new"),
+        ("about", "", "version", None, "2"),
+        ("about", "", "date", None, "2026-01-31"),
+        ("about", "", "licence", None, "x"),
+        ("removed", "kol", None, "көл", None),
+        ("added", "ozen", None, None, "өзен"),
+        ("renamed", "too", "gloss_id", "tau", "too"),
+        ("changed", "su", "aliases", None, "suw;Су!"),
+        ("changed", "su", "source", "a", "b"),
+    ]
+    assert wordlist.diff(lexicon.load(old), new=lexicon.load(old)) == ()
+
+
+# --------------------------------------------------------------------------- commands
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["lexicon", *map(str, words)])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_list_becomes_a_lexicon_and_is_found(tmp_path: Path) -> None:
+    path, out = text(tmp_path, LIST), tmp_path / "lab.csv"
+    code, _, talk = run("import", path, "--out", out)
+    assert code == 1
+    assert "the entry has no source" in talk
+    assert "--source" in talk
+    assert not out.exists()
+    stated = ("--version", "1", "--date", "2026-01-31", "--licence", "CC0-1.0")
+    code, data, talk = run(
+        "import", path, "--out", out, "--source", "notes", *stated, "--format", "json"
+    )
+    assert code == 0, talk
+    assert json.loads(data)["entries"] == 2
+    assert "assumed: kk is the column 'Қазақша'" in talk
+    assert "not used: 'Примечание'" in talk
+    code, data, talk = run("check", out, "--format", "json")
+    assert (code, json.loads(data)) == (0, [])
+    assert "lab, version 1 of 2026-01-31: 2 entries, 0 errors." in talk
+    code, data, _ = run("search", "a'pke", "--lexicon", out, "--format", "json")
+    found = json.loads(data)
+    assert (code, found["gloss_id"], found["how"]) == (0, "01", "latin_old")
+    assert run("diff", out, out, "--exit-code")[0] == 0
+    assert run("diff", out, "nspcrsie")[0] == 0
+    assert run("diff", out, "nspcrsie", "--exit-code")[0] == 1
+
+
+def test_check_exits_1_for_errors_only(tmp_path: Path) -> None:
+    assert run("check", text(tmp_path, "gloss_id\nsu\n"))[0] == 0
+    code, data, _ = run("check", text(tmp_path, "gloss_id\nSu\n"))
+    assert code == 1
+    assert "list.csv:2" in data
+
+
+def test_search_by_beginning_likeness_and_category() -> None:
+    code, data, _ = run("search", "сәл", "--format", "json")
+    found = json.loads(data)
+    assert (code, found["gloss_id"], found["entries"][0]["how"]) == (1, None, "prefix")
+    assert found["entries"][0]["gloss_id"] == "salem"
+    code, data, _ = run("search", "--category", "FOOD", "--format", "json")
+    assert (code, [e["gloss_id"] for e in json.loads(data)["entries"]]) == (0, ["kofe", "su"])
+    assert run("search", "су", "--category", "food")[0] == 0
+    assert run("search", "ата", "--category", "food")[0] == 1
+    assert run("search", "--category", "nosuch")[0] == 1
+    assert run("search")[0] == 2
+    assert run("import", "x.csv", "--out", "y.csv", "--column", "kk")[0] == 2
+
+
+# --------------------------------------------------------------------------- scale
+
+
+def test_unknown_labels_are_cheap_in_a_large_lexicon(tmp_path: Path) -> None:
+    letters = "абвгдежзиклмнопрстуфхшы"
+    words = [a + b + c + d for a in letters for b in "аеоы" for c in letters for d in "аеоуы"]
+    rows = "\n".join(f"w{n},{word}" for n, word in enumerate(words))
+    read = lexicon.load(text(tmp_path, f"gloss_id,kk\n{rows}\n"))
+    assert len(read.signs) > 10_000
+    read.nearest("сола")
+    began = time.monotonic()
+    for word in words[:50]:
+        assert read.nearest(f"{word}ққ")[0] == f"w{words.index(word)}"
+    assert time.monotonic() - began < 5
