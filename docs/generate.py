@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from kslds import corpora, schema
+from kslds.codes import code_table
 
 DOCS = Path(__file__).parent
 START, END = "<!-- generated: data dictionary -->", "<!-- end of the generated part -->"
@@ -56,9 +57,9 @@ def cli() -> str:
 def codes() -> str:
     """`docs/codes.md`."""
     return (
-        "# Codes\n\nGenerated from `kslds.schema.CODES` by `python docs/generate.py`. A code never "
+        "# Codes\n\nGenerated from `kslds.codes.CODES` by `python docs/generate.py`. A code never "
         "changes its meaning. Each validation code has a folder under `tests/validation/` that "
-        "holds an input that causes it and the message it gives.\n\n" + schema.code_table()
+        "holds an input that causes it and the message it gives.\n\n" + code_table()
     )
 
 

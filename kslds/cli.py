@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kslds import screen
+from kslds.commands.elan import elan_app
 from kslds.commands.lexicon import lexicon_app
 from kslds.screen import Format, print_table, progress_bars, reported, say, show_dataset
 
@@ -39,6 +40,7 @@ baseline_app = typer.Typer(
 )
 app.add_typer(baseline_app, name="baseline")
 app.add_typer(lexicon_app, name="lexicon")
+app.add_typer(elan_app, name="elan")
 
 Dir = Annotated[
     Path, typer.Argument(metavar="DIR", help="The dataset's folder.", show_default=False)

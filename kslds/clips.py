@@ -24,11 +24,12 @@ from typing import Any, cast
 import numpy as np
 
 from kslds import inset, pack, pose, video
+from kslds.codes import CODES
 from kslds.engine import Progress, run, stopping
 from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile
 from kslds.manifest import Dataset, canonical_json, sha256_file
 from kslds.probe import frame_ms, sound_pts
-from kslds.schema import CODES, Clip, Dropped, Recording, Segment, Timing
+from kslds.schema import Clip, Dropped, Recording, Segment, Timing
 from kslds.spans import ClipOptions, geometry, plan, resampled, span_end_pts
 
 _RENDER_VERSION = 2

@@ -15,9 +15,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from kslds import pose
+from kslds.codes import CODES
 from kslds.corpora import (
     END,
     FOLDER_SUFFIXES,
@@ -42,7 +44,7 @@ from kslds.folders import Refused, find
 from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
 from kslds.orthography import slug
 from kslds.probe import SUFFIXES, Probe, frame_ms, probe
-from kslds.schema import CODES, Dropped, Issue, Recording, Segment, Signer, Timing
+from kslds.schema import Dropped, Issue, Recording, Segment, Signer, Timing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,7 +305,10 @@ def _read_recordings(
 
 @dataclass
 class _Finder:
-    """Which recording does an annotation mean? By path, else by name, else by stem."""
+    """Which recording does an annotation mean? By path, else by name or stem.
+
+    Of several of one name, the one whose folders agree the furthest is meant.
+    """
 
     recordings: _Recordings
 
@@ -325,9 +330,11 @@ class _Finder:
         names = sorted(
             self._by_tail.get(wanted, ()) or self._by_tail.get(wanted.split("/")[-1], ())
         )
-        recordings = {self.recordings.by_name.get(n, n) for n in names}
+        shared = {name: _shared(PurePosixPath(wanted), PurePosixPath(name)) for name in names}
+        nearest = [name for name in names if shared[name] == max(shared.values())]
+        recordings = {self.recordings.by_name.get(n, n) for n in nearest}
         if len(recordings) == 1:
-            return names[0], "", ""
+            return nearest[0], "", ""
         if names:
             return None, "K121", f"{written!r} could be {' or '.join(names[:3])}"
         return (
@@ -335,6 +342,12 @@ class _Finder:
             "K103",
             f"{written!r} is not among the {len(self._known)} files of the media folder",
         )
+
+
+def _shared(one: PurePosixPath, other: PurePosixPath) -> int:
+    """How many folders two paths share, counted from the file upwards."""
+    pairs = zip(one.parts[-2::-1], other.parts[-2::-1], strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 class _Problem(Exception):

@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rapidfuzz import fuzz, process
 
+from kslds.codes import CODES
 from kslds.errors import AnnotationError, MissingFile
 from kslds.manifest import bundled
 from kslds.orthography import (
@@ -62,7 +63,7 @@ from kslds.orthography import (
     slug,
     to_latin,
 )
-from kslds.schema import CODES, KEY_PATTERN, MAX_KEY_CHARS, Issue, Sign
+from kslds.schema import KEY_PATTERN, MAX_KEY_CHARS, Issue, Sign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -33,11 +33,12 @@ from kslds import (
     validate,
     video,
 )
+from kslds.codes import CODES
 from kslds.corpora import demo
 from kslds.engine import Progress
 from kslds.errors import MissingFile, RecipeError, UsageError, ValidationFailed
 from kslds.manifest import Dataset, bundled, canonical_json, key_of, write_bytes
-from kslds.schema import CODES, Clip, Issue
+from kslds.schema import Clip, Issue
 from kslds.validate import Rules
 
 T = TypeVar("T")

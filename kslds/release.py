@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import DatasetCardData
 
 from kslds import engine, pack, schema
+from kslds.codes import CODES
 from kslds.errors import ConsentError, CorruptData, IncompleteDataset, UsageError
 from kslds.manifest import Dataset, sha256_file
 
@@ -557,7 +558,7 @@ def _making(dataset: Dataset, release: Release) -> list[str]:
     dropped = dataset.read("dropped", schema.Dropped) if dataset.has("dropped") else []
     codes = Counter(row.code for row in dropped)
     reasons = [
-        (code, schema.CODES[code].title if code in schema.CODES else "", number)
+        (code, CODES[code].title if code in CODES else "", number)
         for code, number in sorted(codes.items())
     ]
     return [

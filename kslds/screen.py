@@ -201,7 +201,8 @@ def show_dataset(dataset: Dataset, output: Format) -> None:
 
 
 def _dropped(dataset: Dataset) -> list[dict[str, Any]]:
-    from kslds.schema import CODES, Dropped
+    from kslds.codes import CODES
+    from kslds.schema import Dropped
 
     rows = dataset.read("dropped", Dropped) if dataset.has("dropped") else []
     shown = [
@@ -215,8 +216,8 @@ def _dropped(dataset: Dataset) -> list[dict[str, Any]]:
 def _issue_rows(dataset: Dataset) -> list[dict[str, Any]]:
     from collections import Counter
 
+    from kslds.codes import CODES
     from kslds.recipe import issues_of
-    from kslds.schema import CODES
 
     counts = Counter((i.severity, i.code) for i in issues_of(dataset))
     return [

@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from kslds import schema
+from kslds.codes import CODES
 from kslds.corpora import table
 from kslds.errors import (
     AnnotationError,
@@ -23,7 +24,7 @@ from kslds.errors import (
     UsageError,
 )
 from kslds.manifest import Dataset, key_of, write_bytes
-from kslds.schema import CODES, Clip, Dropped, Issue, Signer, SplitRow
+from kslds.schema import Clip, Dropped, Issue, Signer, SplitRow
 
 _SIDE = f"Use up to {schema.MAX_KEY_CHARS} lower-case letters, digits, '_' and '-'."
 

@@ -18,12 +18,13 @@ import numpy as np
 import pyarrow as pa
 
 from kslds import pack
+from kslds.codes import CODES
 from kslds.engine import Progress
 from kslds.errors import CorruptData, UsageError
 from kslds.lexicon import Lexicon
 from kslds.manifest import Dataset, write_parquet
 from kslds.orthography import mixed_scripts, slug
-from kslds.schema import CODES, Issue, Segment, Sign, Signer, arrow_schema
+from kslds.schema import Issue, Segment, Sign, Signer, arrow_schema
 
 if TYPE_CHECKING:
     import pandas as pd

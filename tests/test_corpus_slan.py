@@ -329,8 +329,8 @@ FRAME_JSON = (
         ("{'a': {[]: 1}}", "cannot be read"),
         ("{'a': open('/etc/passwd')}", "cannot be read"),
         ("{'" + "a" * (5 << 20) + "': 1}", "more than 4 MiB"),
-        ("[]", "it is neither JSON nor XML"),
-        ('{"gloss": 1}', "it has the keys 'gloss'"),
+        ("[]", "has '[]'; expected time JSON"),
+        ('{"gloss": 1}', "has 'gloss'; expected time JSON"),
         ('{"TIERS": 3}', "'TIERS' is not a list of objects"),
         ('{"TIERS": [{"TIER": 3}]}', "'TIER' is not a list of objects"),
         ('{"value": {"row_1": {"ranges": 1}}}', "'ranges' is not a list"),
@@ -348,8 +348,15 @@ def test_wrong_files(tmp_path: Path, text: str | bytes, message: str) -> None:
     assert message in failure(tmp_path, text)
 
 
-def test_a_table_is_named_as_one(tmp_path: Path) -> None:
-    assert 'use adapter = "table"' in failure(tmp_path, "recording,gloss\n", "rows.csv")
+@pytest.mark.parametrize(
+    ("text", "fits"),
+    [
+        ('[{"gloss": "a", "instances": []}]', "wlasl"),
+        ("attachment_id\ttext\tuser_id\n1\tx\ty\n", "slovo"),
+    ],
+)
+def test_a_file_of_another_collection_is_recognised(tmp_path: Path, text: str, fits: str) -> None:
+    assert f"It looks like a file for adapter = {fits!r}" in failure(tmp_path, text)
 
 
 def test_missing_and_too_large(tmp_path: Path) -> None:

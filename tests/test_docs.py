@@ -25,10 +25,11 @@ import yaml
 
 from kslds import cli, lexicon, pack, schema, video
 from kslds import recipe as recipes
+from kslds.codes import CODES
 from kslds.corpora import elan, table
 from kslds.hub import MANIFEST
 from kslds.manifest import Dataset
-from kslds.schema import CODES, Clip, Segment
+from kslds.schema import Clip, Segment
 from kslds.shards import sample_fields
 from tests.conftest import write_small
 
@@ -298,6 +299,8 @@ def test_the_tutorial_runs_and_prints_what_it_shows(tmp_path: Path) -> None:
 SECTIONS: dict[str, Any] = {
     "## Top level": recipes.Recipe(),
     "## [ingest]": None,
+    "## [consensus]": recipes.Recipe().consensus,
+    "## [merge]": None,
     "## [lexicon]": recipes.LexiconOptions(),
     "## [validate]": recipes.ValidateOptions(),
     "## [clips]": recipes.Recipe().clips,
@@ -313,7 +316,8 @@ def default_options(heading: str) -> Any:
         return SECTIONS[heading]
     kind = get_type_hints(recipes.Recipe)[heading[4:-1]]
     record = next(k for k in get_args(kind) if k is not type(None))
-    return record(media=()) if heading == "## [ingest]" else record()
+    needed = {"## [ingest]": {"media": ()}, "## [merge]": {"datasets": ("a", "b")}}
+    return record(**needed.get(heading, {}))
 
 
 def plain(value: Any) -> Any:
@@ -337,7 +341,7 @@ def test_every_key_of_a_recipe_is_documented_with_its_default(heading: str) -> N
     assert set(documented) == set(fields)
     for name, stated in documented.items():
         if stated == "required":
-            assert (heading, name) == ("## [ingest]", "media")
+            assert (heading, name) in {("## [ingest]", "media"), ("## [merge]", "datasets")}
         elif stated == "none":
             assert fields[name] is None, name
         else:

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from kslds import lexicon, sheet, wordlist
 from kslds.cli import app
+from kslds.codes import CODES
 from kslds.errors import AnnotationError, MissingFile, UsageError, ValidationFailed
-from kslds.schema import CODES
 
 FOLDERS = sorted(p for p in (Path(__file__).parent / "lexicons").iterdir() if p.is_dir())
 LIST = "ID;Қазақша;Русский;Примечание\n01;әпке;сестра;x\n02;су;вода;\n"

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from kslds.codes import CODES
 from kslds.errors import AnnotationError, KsldsError, RecipeError
-from kslds.schema import CODES
 
 UNITS = ("ms", "s", "frame", "timecode")
 
@@ -228,6 +228,7 @@ def _coded(value: object) -> bool:
 MARKS: Mapping[str, frozenset[str]] = {
     "slovo": frozenset({"attachment_id", "user_id"}),
     "autsl": frozenset({"ClassId", "TR", "EN"}),
+    "slan": frozenset({"TIERS"}),
     "wlasl": frozenset({"gloss", "instances"}),
     "ms-asl": frozenset({"org_text", "clean_text", "box"}),
     "videofolder": frozenset({"file_name"}),

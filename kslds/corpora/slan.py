@@ -22,6 +22,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from kslds.corpora import About, Annotation, Source, choose
+from kslds.corpora import About, Annotation, Source, choose, wrong_file
 from kslds.corpora.elan import is_slan, tiers_of
 from kslds.corpora.tiers import Note, Span, Tier, Tiers, check_columns, segments, text_of
 from kslds.corpora.times import parse_time
@@ -152,13 +153,24 @@ def _read(path: Path, recording: str, *, repair: str) -> Tiers:
     except UnicodeDecodeError as error:
         raise _wrong(path, f"it is not {error.encoding.upper()} text") from error
     if text.lstrip("\ufeff \t\r\n")[:1] != "{":
-        raise _wrong(path, "it is neither JSON nor XML")
+        raise wrong_file(path, found=_names(text), expected=_EXPECTED)
     document = _object(path, text)
     if "TIERS" in document:
         return _tiers(path, recording, _time_json(path, document["TIERS"]))
     if "value" in document:
         return _tiers(path, recording, _project(path, document["value"]))
-    raise _wrong(path, f"it has the keys {', '.join(map(repr, list(document)[:6]))}"[:200])
+    raise wrong_file(path, found=map(str, document), expected=_EXPECTED)
+
+
+def _names(text: str) -> list[str]:
+    """The columns or keys of a file of another kind, as far as they can be told."""
+    try:
+        first = json.loads(text)[0] if text.startswith("[") else None
+    except (ValueError, LookupError, RecursionError):
+        first = None
+    if isinstance(first, dict):
+        return list(first)
+    return re.split(r"[,;|\t]", text.removeprefix("\ufeff").split("\n", 1)[0].strip()[:400])
 
 
 def _bytes(path: Path) -> bytes:
@@ -181,8 +193,6 @@ def _bytes(path: Path) -> bytes:
 
 def _wrong(path: Path, why: str) -> AnnotationError:
     hint = "Take it out of `annotations`, or name the adapter that it is for."
-    if path.suffix.lower() in (".csv", ".tsv"):
-        hint = 'If it is a table of segments, use adapter = "table".'
     return AnnotationError(f"{path} is no export of SLAN-tool: {why}; expected {_EXPECTED}.",
                            hint=hint)  # fmt: skip
 

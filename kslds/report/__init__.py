@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kslds.codes import CODES
 from kslds.engine import Progress
 from kslds.manifest import Dataset, write_atomic, write_bytes
 from kslds.report.contact import choose, contact_sheet, write_sheet
 from kslds.report.numbers import clips_of, main_split, sign_names, summary
 from kslds.report.page import Data, page
-from kslds.schema import CODES
 
 __all__ = ["contact_sheet", "report", "summary"]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from kslds import schema
+from kslds.codes import CODES, Code
 from kslds.manifest import Dataset
 from kslds.report.contact import Shown
 from kslds.report.markup import (
@@ -37,7 +38,6 @@ from kslds.report.numbers import (
     side_order,
     split_names,
 )
-from kslds.schema import CODES
 
 _DOES = {
     "ingest-recordings": ("reads the media files", "files"),
@@ -177,7 +177,7 @@ def _findings(rows: pd.DataFrame, *, texts: Sequence[str], file: str) -> list[ob
     overview: list[Sequence[object]] = []
     details: list[Html] = []
     for code in order:
-        known = CODES.get(code) or schema.Code(severity="", title="", meaning="", action="")
+        known = CODES.get(code) or Code(severity="", title="", meaning="", action="")
         badge: list[object] = []
         if code in severity:
             badge = [el("span", severity[code], class_=f"badge {severity[code]}"), " "]
