@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kslds import screen
+from kslds.commands.agreement import agreement
 from kslds.commands.elan import elan_app
 from kslds.commands.lexicon import lexicon_app
+from kslds.commands.merge import merge
 from kslds.screen import Format, print_table, progress_bars, reported, say, show_dataset
 
 if TYPE_CHECKING:
@@ -588,6 +590,11 @@ def baseline_run(
         )
     else:
         typer.echo("\n".join(result.lines()))
+
+
+# After the stages, in the order of the help.
+app.command()(agreement)
+app.command()(merge)
 
 
 def main() -> None:

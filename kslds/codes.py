@@ -20,6 +20,8 @@ CODES: dict[str, Code] = {}
 
 
 def _code(code: str, severity: str, title: str, meaning: str, action: str) -> None:
+    if code in CODES:
+        raise ValueError(f"the code {code} is taken")
     CODES[code] = Code(severity=severity, title=title, meaning=meaning, action=action)
 
 
@@ -196,24 +198,18 @@ _code(
 )
 _code(
     "K127",
-    "info",
-    "merged into a consensus segment",
-    "Several annotators drew this segment; one segment stands for all of theirs.",
-    "Nothing; the table `annotations` keeps what each of them drew.",
-)
-_code(
-    "K128",
     "warning",
-    "annotators disagree",
-    "As many annotators say one label (or emotion) as say another.",
-    "Decide with them which it is, and correct the annotations.",
+    "the collection contradicts itself",
+    "Two files or columns of a collection do not agree on the row.",
+    "Nothing where the row is used: the message says which was followed. Otherwise choose with "
+    "the adapter's options.",
 )
 _code(
     "K129",
-    "info",
-    "too few annotators",
-    "Fewer annotators drew the segment than `min_annotators` under [consensus] asks for.",
-    "Have it annotated by others too, or lower the number.",
+    "warning",
+    "poses cannot be used",
+    "A pose file is damaged, of other length, or names other points than the first.",
+    "Make the poses again from this recording, all with the same model.",
 )
 _code(
     "K131",
@@ -237,19 +233,25 @@ _code(
     "Nothing, or add it to the file.",
 )
 _code(
-    "K127",
-    "warning",
-    "the collection contradicts itself",
-    "Two files or columns of a collection do not agree on the row.",
-    "Nothing where the row is used: the message says which was followed. Otherwise choose with "
-    "the adapter's options.",
+    "K141",
+    "info",
+    "merged into a consensus segment",
+    "Several annotators drew this segment; one segment stands for all of theirs.",
+    "Nothing; the table `annotations` keeps what each of them drew.",
 )
 _code(
-    "K129",
+    "K142",
     "warning",
-    "poses cannot be used",
-    "A pose file is damaged, of other length, or names other points than the first.",
-    "Make the poses again from this recording, all with the same model.",
+    "annotators disagree",
+    "As many annotators say one label (or emotion) as say another.",
+    "Decide with them which it is, and correct the annotations.",
+)
+_code(
+    "K143",
+    "info",
+    "too few annotators",
+    "Fewer annotators drew the segment than `min_annotators` under [consensus] asks for.",
+    "Have it annotated by others too, or lower the number.",
 )
 # K2: cutting and rendering
 _code(
@@ -429,8 +431,6 @@ _code(
     "The dataset does not have as many clips, signers or classes as its recipe expects.",
     "Look for missing files and dropped rows, and say so with every result.",
 )
-
-
 # K5: lexicon files
 _code(
     "K501",

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kslds import schema
 from kslds.codes import CODES, Code
 from kslds.manifest import Dataset
 from kslds.report.contact import Shown

@@ -1,0 +1,529 @@
+"""One dataset out of several built ones: signs united or mapped, signers kept apart.
+
+Clips are not rendered again: a pack that crosses whole is linked (copied where the disk cannot
+link), one of which only some clips cross is written anew with those. So the datasets have to
+agree in size, fit, frame rate and encodings.
+
+Datasets are taken in the order of their names, wherever they are named: where two hold the same
+recording or clip, that of the first one stays, with its annotations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from kslds import pack, schema
+from kslds.codes import CODES
+from kslds.engine import Progress
+from kslds.errors import CorruptData, IncompleteDataset, UsageError
+from kslds.licences import combine, licence_kind, strictest
+from kslds.manifest import (
+    Dataset,
+    canonical_json,
+    readable_json,
+    sha256_file,
+    write_atomic,
+    write_bytes,
+)
+from kslds.merge.names import (
+    MAX_NAME,
+    Corpus,
+    MergeOptions,
+    People,
+    Signs,
+    issue,
+    joined,
+    read_map,
+    who_is_who,
+)
+from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Timing
+
+__all__ = ["Corpus", "MergeOptions", "merge"]
+
+# --------------------------------------------------------------------------- rows
+
+
+@dataclass(kw_only=True)
+class _Merged:
+    """The rows of the merged dataset, as they come together."""
+
+    people: People
+    signs_of: Signs
+    recordings: dict[str, Recording] = field(default_factory=dict)
+    timings: list[Timing] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    clips: dict[str, Clip] = field(default_factory=dict)
+    signs: dict[str, Sign] = field(default_factory=dict)
+    dropped: list[Dropped] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
+    rows_in: Counter[str] = field(default_factory=Counter)
+    unmapped: set[tuple[str, str]] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    """Content hashes of the recordings of those who withdrew."""
+    _content: dict[str, Recording] = field(default_factory=dict)
+    _frames: dict[str, tuple[str, Clip]] = field(default_factory=dict)
+    """Hash of a clip's frames → corpus and clip that has them first."""
+
+    def _drop(self, stage: str, key: str, code: str, reason: str) -> None:
+        name = "recordings" if stage == "merge-recordings" else "segments"
+        self.dropped.append(Dropped(stage=stage, table=name, key=key, code=code, reason=reason))
+
+    def add(self, corpus: Corpus) -> None:
+        """Take over a dataset."""
+        dataset, name = corpus.dataset, corpus.name
+        segments = dataset.read("segments", Segment)
+        clips = {c.segment_id: c for c in dataset.read("clips", Clip)}
+        signs = {s.gloss_id: s for s in dataset.read("signs", Sign)}
+        ledger = {d.key: d for d in dataset.read("dropped", Dropped)}
+        refused = self._add_recordings(corpus, segments)
+        self.timings += [
+            t for t in dataset.read("timings", Timing)
+            if t.recording_id in self.recordings and t.recording_id not in refused
+        ]  # fmt: skip
+        self.rows_in["merge-segments"] += len(segments)
+        for segment in segments:
+            clip = clips.get(segment.segment_id)
+            verdict = self._verdict(name, segment, clip, refused=refused, ledger=ledger)
+            if verdict is not None:
+                self._drop("merge-segments", segment.segment_id, verdict[0],
+                           f"{name}/{segment.source}: {verdict[1]}")  # fmt: skip
+            elif clip is not None:
+                self._add_clip(name, segment, clip, signs=signs)
+
+    def _add_recordings(self, corpus: Corpus, segments: Iterable[Segment]) -> dict[str, str]:
+        """Take over recordings; returns recording_id → code of those that are not."""
+        name, refused = corpus.name, {}
+        signed: dict[str, set[str | None]] = defaultdict(set)
+        for segment in segments:
+            signed[segment.recording_id].add(self.people.find(name, segment.signer_id))
+        rows = corpus.dataset.read("recordings", Recording)
+        self.rows_in["merge-recordings"] += len(rows)
+        for row in rows:
+            signer_id = self.people.find(name, row.signer_id)
+            seen = signed.get(row.recording_id, set()) | {signer_id} - {None}
+            twin = self._content.get(row.content_sha256)
+            if seen and seen <= self.people.withdrawn:
+                refused[row.recording_id] = "K324"
+                self.gone.add(row.content_sha256)
+                self._drop("merge-recordings", row.recording_id, "K324",
+                           f"{name}: its signer has withdrawn consent")  # fmt: skip
+            elif row.recording_id not in signed:
+                self._unused(row.recording_id, f"{name}/{row.source_file}")
+            elif twin is not None:
+                refused[row.recording_id] = "K701"
+                reason = f"{name}/{row.source_file} holds the same bytes as {twin.source_file}"
+                self._drop("merge-recordings", row.recording_id, "K701", reason)
+                self._same_person(twin.signer_id, signer_id, reason=reason, key=row.recording_id)
+            else:
+                merged = dataclasses.replace(
+                    row,
+                    source_file=f"{name}/{row.source_file}",
+                    signer_id=signer_id,
+                    session_id=joined(name, row.session_id) if row.session_id else None,
+                    licence=row.licence or corpus.licence,
+                    corpus=name,
+                )
+                self._content[row.content_sha256] = merged
+                self.recordings[row.recording_id] = merged
+        return refused
+
+    def _unused(self, recording_id: str, file: str) -> None:
+        self._drop("merge-recordings", recording_id, "K109", f"no clip of {file} crosses")
+
+    def leave_unused(self) -> None:
+        """Drop the recordings of which no clip has crossed."""
+        used = {clip.recording_id for clip in self.clips.values()}
+        for key in sorted(self.recordings.keys() - used):
+            self._unused(key, self.recordings.pop(key).source_file)
+        self.timings = [t for t in self.timings if t.recording_id in used]
+
+    def _same_person(self, one: str | None, other: str | None, *, reason: str, key: str) -> None:
+        if one is not None and other is not None and one != other:
+            self.issues.append(
+                issue("K702", table="recordings", key=key,
+                       message=f"{reason}, but the signers are {one} and {other}")
+            )  # fmt: skip
+
+    def _verdict(
+        self,
+        corpus: str,
+        segment: Segment,
+        clip: Clip | None,
+        *,
+        refused: Mapping[str, str],
+        ledger: Mapping[str, Dropped],
+    ) -> tuple[str, str] | None:
+        """Code and reason why a segment stays behind; None where it does not."""
+        signer_id = self.people.find(corpus, segment.signer_id)
+        if signer_id in self.people.withdrawn:
+            return "K324", "the signer has withdrawn consent"
+        if segment.recording_id in refused:
+            code = refused[segment.recording_id]
+            return code, f"its recording: {CODES[code].title}"
+        if clip is None:
+            before = ledger.get(segment.segment_id) or ledger.get(segment.clip_id)
+            return (before.code, before.reason) if before else ("K331", "it has no clip")
+        twin = self._frames.get(clip.frames_sha256 or "")
+        if twin is not None and twin[0] != corpus:
+            reason = f"its clip {clip.clip_id} has the same frames as {twin[1].clip_id}"
+            self._same_person(twin[1].signer_id, signer_id, reason=reason, key=clip.recording_id)
+            return "K704", f"{reason} of {twin[0]}"
+        if segment.gloss_id is not None and self.signs_of.find(corpus, segment) is None:
+            self.unmapped.add((corpus, segment.gloss_id))
+            return "K703", f"the table does not map {segment.gloss_id!r}"
+        return None
+
+    def _add_clip(
+        self, corpus: str, segment: Segment, clip: Clip, *, signs: Mapping[str, Sign]
+    ) -> None:
+        gloss_id = self.signs_of.find(corpus, segment) if segment.gloss_id is not None else None
+        signer_id = self.people.find(corpus, segment.signer_id)
+        self.segments.append(
+            dataclasses.replace(
+                segment,
+                # The label as annotated may mean another sign in another corpus.
+                label=gloss_id,
+                gloss_id=gloss_id,
+                signer_id=signer_id,
+                source=f"{corpus}/{segment.source}",
+            )
+        )
+        merged = dataclasses.replace(
+            clip,
+            gloss_id=gloss_id,
+            signer_id=signer_id,
+            source_file=f"{corpus}/{clip.source_file}",
+        )
+        self.clips[clip.clip_id] = merged
+        if clip.frames_sha256 is not None:
+            self._frames.setdefault(clip.frames_sha256, (corpus, merged))
+        if gloss_id is not None:
+            sign = signs.get(segment.gloss_id or "") or Sign(gloss_id=gloss_id)
+            self.signs[gloss_id] = _one_sign(gloss_id, self.signs.get(gloss_id), sign)
+
+
+def _one_sign(gloss_id: str, first: Sign | None, other: Sign) -> Sign:
+    """One entry for one sign: what the first corpus states, the rest from the other."""
+    if first is None:
+        # What it is a variant of may have another key here, or none.
+        return dataclasses.replace(other, gloss_id=gloss_id, variant_of=None)
+    stated = {
+        f.name: getattr(other, f.name)
+        for f in dataclasses.fields(Sign)
+        if getattr(first, f.name) is None and f.name != "variant_of"
+    }
+    aliases = list(dict.fromkeys([*first.aliases, *other.aliases]))
+    return dataclasses.replace(first, **stated, aliases=aliases)
+
+
+# --------------------------------------------------------------------------- packs
+
+
+def _take_packs(
+    corpus: Corpus, *, folder: Path, kept: Mapping[str, Clip], step: Progress | None
+) -> set[Path]:
+    """Link or write the packs of a dataset's clips that cross; returns where they are."""
+    made: set[Path] = set()
+    for encoding in corpus.rendering["encodings"]:
+        tars = sorted((corpus.dataset.root / "clips" / encoding).glob("*.tar"))
+        for done, tar in enumerate(tars):
+            if step is not None:
+                step(f"merge {corpus.name}", done, len(tars))
+            members, _, _ = pack.read_index(tar)
+            shown = {m.key for m in members if m.field != "json"}
+            chosen = shown & kept.keys()
+            if not chosen:
+                continue
+            if chosen == shown:
+                target = folder / encoding / tar.name
+                _link(tar, target)
+            else:
+                digest = hashlib.sha256(canonical_json([tar.stem, sorted(chosen)])).hexdigest()
+                recording = tar.stem.rpartition("-")[0]
+                target = folder / encoding / f"{recording}-{digest[:16]}.tar"
+                _write_some(tar, target, chosen=chosen)
+            made.add(target)
+        if step is not None:
+            step(f"merge {corpus.name}", len(tars), len(tars))
+    return made
+
+
+def _link(tar: Path, target: Path) -> None:
+    """The same file under another name, its index first; a copy where that is not possible."""
+    if target.is_file() and (target.samefile(tar) or pack.is_complete(target)):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for source, path in ((pack.index_path(tar), pack.index_path(target)), (tar, target)):
+        path.unlink(missing_ok=True)
+        try:
+            os.link(source, path)
+        except OSError:  # another disk, or a file system without links
+            with source.open("rb") as file, write_atomic(path) as copy:
+                shutil.copyfileobj(file, copy)
+
+
+def _write_some(tar: Path, target: Path, *, chosen: set[str]) -> None:
+    """A pack with some of the clips of another."""
+    if pack.is_complete(target):
+        return
+    with pack.PackReader(tar) as reader, pack.writing(target) as writer:
+        for m in reader.members:
+            if m.key in chosen:
+                writer.add(m.key, field=m.field, data=reader.read(m.key, field=m.field))
+
+
+# --------------------------------------------------------------------------- the stage
+
+
+def _check(corpora: Sequence[Corpus]) -> None:
+    """Can these be merged at all?"""
+    for name, number in Counter(corpus.name for corpus in corpora).items():
+        if number > 1 or len(name) > MAX_NAME:
+            raise UsageError(
+                f"{number} datasets are called {name!r}; each needs a name of its own, of up to "
+                f"{MAX_NAME} characters.",
+                hint="Set name at the top of a recipe, and build it again: no clip is rendered "
+                "anew.",
+            )
+    first, *others = corpora
+    for other in others:
+        for key, value in first.rendering.items():
+            if other.rendering[key] != value:
+                raise UsageError(
+                    f"{first.name} has {key} = {_shown(value)}, {other.name} has "
+                    f"{_shown(other.rendering[key])}: their clips do not go together.",
+                    hint=f"Set {key} in the recipe of one of them and build it again.",
+                )
+    for corpus in corpora:
+        if not corpus.dataset.has("clips") or corpus.dataset.arrow("clips")["width"].null_count:
+            raise IncompleteDataset(
+                f"the clips of {corpus.dataset.root} have not been rendered.",
+                hint=f"Run: kslds resize {corpus.dataset.root}",
+            )
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+
+
+_TABLES = ("signers", "signs", "recordings", "timings", "segments", "clips")
+_STAGES = ("ingest-recordings", "ingest-segments", "consensus", "merge-recordings",
+           "merge-segments", "trim", "resize")  # fmt: skip
+
+
+def _books(corpus: Corpus) -> dict[str, Any]:
+    """The books of the stages that made the clips."""
+    books = corpus.dataset.provenance.get("stages", {})
+    return {stage: books[stage] for stage in _STAGES if stage in books}
+
+
+def _fingerprint(
+    corpora: Sequence[Corpus],
+    *,
+    options: MergeOptions,
+    mapped: Mapping[tuple[str, str, str], str],
+    people: People,
+) -> str:
+    """Hash of all that the merged dataset follows from; where the datasets lie does not matter."""
+    document = {
+        "format_version": schema.FORMAT_VERSION,
+        "labels": [options.labels, options.unmapped],
+        "map": sorted([*key, merged] for key, merged in mapped.items()),
+        "people": sorted([*key, merged] for key, merged in people.ids.items()),
+        "corpora": [
+            {
+                "name": corpus.name,
+                "licence": corpus.licence,
+                "rendering": dict(corpus.rendering),
+                "stages": _books(corpus),
+                "tables": {t: sha256_file(corpus.dataset.path(t)) for t in _TABLES},
+                "packs": sorted(
+                    p.relative_to(corpus.dataset.root).as_posix()
+                    for p in (corpus.dataset.root / "clips").glob("*/*.tar")
+                ),
+            }
+            for corpus in corpora
+        ],
+    }
+    return hashlib.sha256(canonical_json(document)).hexdigest()
+
+
+def _is_whole(dataset: Dataset, *, fingerprint: str) -> bool:
+    try:
+        known = dataset.provenance
+        if known.get("merge_sha256") != fingerprint or "merge-segments" not in known["stages"]:
+            return False
+        dataset.verify()
+    except CorruptData:
+        return False
+    return all(map(dataset.has, (*_TABLES, "dropped", "issues")))
+
+
+def merge(
+    dataset: Dataset,
+    *,
+    corpora: Sequence[Corpus],
+    options: MergeOptions,
+    progress: Progress | None = None,
+) -> bool:
+    """Merge built datasets into one: tables, and packs of clips.
+
+    Nobody who has withdrawn consent crosses, and nobody is one person with somebody else unless
+    the table of `options` says so.
+
+    Args:
+        dataset: Where the result goes. Finished work is found again.
+        corpora: What is merged.
+        options: How.
+        progress: Told after each pack.
+
+    Returns:
+        False where the same datasets were merged before, so that only missing packs were made.
+
+    Raises:
+        UsageError: The datasets have the same name or were rendered differently, a sign is not
+            mapped (``unmapped = "error"``), or the folder holds a dataset of its own.
+        IncompleteDataset: Clips of a dataset have not been rendered, or none crosses.
+        AnnotationError: A table of signs or signers is not usable.
+    """
+    corpora = sorted(corpora, key=lambda corpus: corpus.name)
+    _check(corpora)
+    stages = dataset.provenance.get("stages")
+    if stages and "merge-segments" not in stages:
+        raise UsageError(
+            f"{dataset.root} holds a dataset that was not merged.",
+            hint="Choose another folder with --out.",
+        )
+    mapped = read_map(options.map, corpora=corpora)
+    people = who_is_who(corpora, same_signers=options.same_signers)
+    merged = _Merged(people=people, signs_of=Signs(options=options, mapped=mapped))
+    for corpus in corpora:
+        merged.add(corpus)
+    merged.leave_unused()
+    if merged.unmapped and options.unmapped == "error":
+        shown = ", ".join(f"{g} of {c}" for c, g in sorted(merged.unmapped)[:5])
+        raise UsageError(
+            f"the table does not map {len(merged.unmapped)} sign(s): {shown}.",
+            hint='Add rows for them, or set unmapped to "keep" or "drop".',
+        )
+    if not merged.clips:
+        raise IncompleteDataset("no clip crosses: every one was dropped.")
+
+    folder = dataset.root / "clips"
+    packs: set[Path] = set()
+    for corpus in corpora:
+        packs |= _take_packs(corpus, folder=folder, kept=_of(corpus, merged), step=progress)
+    wanted = packs | {pack.index_path(path) for path in packs}
+    for path in sorted(folder.glob("*/*")):
+        if path not in wanted:
+            path.unlink()
+    fingerprint = _fingerprint(corpora, options=options, mapped=mapped, people=people)
+    if _is_whole(dataset, fingerprint=fingerprint):
+        return False
+    _write(dataset, merged, corpora=corpora, fingerprint=fingerprint)
+    return True
+
+
+def _of(corpus: Corpus, merged: _Merged) -> dict[str, Clip]:
+    """The clips that came from a dataset."""
+    return {
+        key: clip
+        for key, clip in merged.clips.items()
+        if merged.recordings[clip.recording_id].corpus == corpus.name
+    }
+
+
+def _write(
+    dataset: Dataset, merged: _Merged, *, corpora: Sequence[Corpus], fingerprint: str
+) -> None:
+    stated: dict[str, Counter[str | None]] = {corpus.name: Counter() for corpus in corpora}
+    for row in merged.recordings.values():
+        stated[row.corpus or ""][row.licence] += 1
+    strange = sorted(set(merged.signs_of.mapped) - merged.signs_of.used)
+    issues = [
+        *merged.issues,
+        *_licence_issues(stated),
+        *(
+            issue("K705", table="signs", key=value,
+                   message=f"{corpus} has no clip of the {column} {value!r} that the table maps")
+            for corpus, column, value in strange
+        ),
+    ]  # fmt: skip
+    dataset.update_provenance(merge_sha256=None)
+    dataset.open_books()
+    dataset.write("signers", merged.people.signers)
+    dataset.write("signs", merged.signs.values())
+    dataset.write("recordings", merged.recordings.values())
+    dataset.write("timings", merged.timings)
+    dataset.write("segments", merged.segments)
+    dataset.write("clips", merged.clips.values())
+    dataset.write("issues", issues)
+    write_bytes(dataset.root / "reports" / "capture.json", readable_json(_capture(corpora, merged)))
+    frames = sum(clip.num_frames for clip in merged.clips.values())
+    for stage, rows, facts in (
+        ("merge-recordings", len(merged.recordings), {}),
+        ("merge-segments", len(merged.segments), {"frames": frames}),
+    ):
+        dataset.close_books(
+            stage,
+            rows_in=merged.rows_in[stage],
+            rows_out=rows,
+            dropped=[d for d in merged.dropped if d.stage == stage],
+            facts=facts,
+        )
+    dataset.update_provenance(
+        merged_from=[
+            {
+                "name": corpus.name,
+                "licences": sorted(str(text) for text in stated[corpus.name]),
+                "stages": _books(corpus),
+            }
+            for corpus in corpora
+        ],
+        inputs={
+            f"{corpus.name}/{name}": digest
+            for corpus in corpora
+            for name, digest in corpus.dataset.provenance.get("inputs", {}).items()
+            if digest not in merged.gone  # a file may be named after its signer
+        },
+        licence=strictest(text for texts in stated.values() for text in texts),
+        merge_sha256=fingerprint,
+    )  # fmt: skip
+
+
+def _licence_issues(stated: Mapping[str, Counter[str | None]]) -> Iterator[Issue]:
+    """What is to be said about the licences of each corpus."""
+    for corpus, texts in stated.items():
+        for text in sorted(t or "" for t in texts if licence_kind(t) is None):
+            what = f"{text!r} is not a licence that kslds knows" if text else "no licence is stated"
+            number = texts[text or None]
+            yield issue("K707", table="recordings", key=corpus,
+                         message=f"{corpus}: {what} ({number} recording(s))")  # fmt: skip
+    pairs = sorted((corpus, text) for corpus, texts in stated.items() for text in texts if text)
+    for (a, one), (b, other) in combinations(pairs, 2):
+        if a != b and not combine(one, other):
+            yield issue("K706", table="recordings", key=b,
+                         message=f"{a} is under {one}, {b} under {other}: one of them asks for "
+                         "terms that the other does not allow")  # fmt: skip
+
+
+def _capture(corpora: Sequence[Corpus], merged: _Merged) -> dict[str, Any]:
+    """What the raw files say about themselves, of the recordings that crossed."""
+    found: dict[str, Any] = {}
+    for corpus in corpora:
+        path = corpus.dataset.root / "reports" / "capture.json"
+        stated = json.loads(path.read_bytes()) if path.is_file() else {}
+        for key, facts in stated.items():
+            if key in merged.recordings and merged.recordings[key].corpus == corpus.name:
+                found[key] = facts
+    return found

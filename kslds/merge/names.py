@@ -1,0 +1,283 @@
+"""Who and what is the same in several datasets: signs, signers, and keys that stay apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kslds import schema
+from kslds.codes import CODES
+from kslds.corpora import table
+from kslds.errors import AnnotationError, MissingFile, RecipeError, UsageError
+from kslds.manifest import (
+    Dataset,
+    key_of,
+)
+from kslds.schema import Issue, Segment, Signer
+
+MAX_NAME = 40
+_SCOPES = (None, "internal", "research", "publication")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeOptions:
+    """The `[merge]` part of a recipe, with paths resolved.
+
+    Raises:
+        RecipeError: A value is not one of those allowed.
+    """
+
+    datasets: tuple[str, ...]
+    """The folders of built datasets; each has its own name."""
+    map: str | None = None
+    """A CSV with the columns corpus, gloss_id (or label) and merged_id."""
+    same_signers: str | None = None
+    """A CSV with the columns corpus, signer_id and person: rows with one person are one signer."""
+    labels: str = "apart"
+    """Signs that the table does not map: ``apart`` puts the corpus before the key of each;
+    ``together`` takes signs with one key for the same sign."""
+    unmapped: str = "keep"
+    """Signs that the table does not map: ``keep``, ``drop`` or ``error``."""
+
+    def __post_init__(self) -> None:
+        for key, known in (
+            ("labels", ("apart", "together")),
+            ("unmapped", ("keep", "drop", "error")),
+        ):
+            if getattr(self, key) not in known:
+                raise RecipeError(
+                    f"[merge] {key} = {getattr(self, key)!r} is not one of {', '.join(known)}."
+                )
+        if len(self.datasets) < 2:
+            raise RecipeError("[merge] datasets: expected two or more.")
+        if self.map is None and self.unmapped != "keep":
+            raise RecipeError(f'[merge] unmapped = "{self.unmapped}" needs a table, the key map.')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """A dataset that is merged into another."""
+
+    name: str
+    """A key; it stands before the keys of signers."""
+    dataset: Dataset
+    licence: str | None
+    """Of recordings that state none."""
+    rendering: Mapping[str, Any]
+    """What has to be the same in all: size, fit, fps, encodings."""
+
+
+# --------------------------------------------------------------------------- names
+
+
+def issue(code: str, *, table: str, key: str, message: str) -> Issue:
+    """An issue with the severity and the advice of its code."""
+    known = CODES[code]
+    return Issue(
+        severity=known.severity, code=code, table=table, key=key, message=message, hint=known.action
+    )
+
+
+def joined(corpus: str, key: str) -> str:
+    """A key with its corpus before it; cut, with a hash, where that is too long for a key."""
+    name = f"{corpus}-{key}"
+    if len(name) <= schema.MAX_KEY_CHARS:
+        return name
+    return f"{name[: schema.MAX_KEY_CHARS - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+@dataclass(kw_only=True)
+class Names:
+    """Keeps what is different from getting the same name."""
+
+    what: str
+    owners: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def claim(self, name: str, *owner: str) -> str:
+        """The name itself.
+
+        Raises:
+            UsageError: Somebody else has it.
+        """
+        other = self.owners.setdefault(name, owner)
+        if other != owner:
+            raise UsageError(
+                f"{self.what} {' '.join(owner)} and {' '.join(other)} would both be called "
+                f"{name!r}.",
+                hint="Give one of the datasets another name, or change the table.",
+            )
+        return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signs:
+    """Which sign of the merged dataset a segment shows."""
+
+    options: MergeOptions
+    mapped: Mapping[tuple[str, str, str], str]
+    """Corpus, column (``gloss_id`` or ``label``) and value → merged_id."""
+    names: Names = field(default_factory=lambda: Names(what="the signs"))
+    used: set[tuple[str, str, str]] = field(default_factory=set)
+
+    def find(self, corpus: str, segment: Segment) -> str | None:
+        """The merged sign; None where the table does not map it and it is to be left out."""
+        for key in ((corpus, "gloss_id", segment.gloss_id), (corpus, "label", segment.label)):
+            if key in self.mapped:
+                self.used.add((key[0], key[1], key[2] or ""))
+                return self.names.claim(self.mapped[key[0], key[1], key[2] or ""], "of the table")
+        gloss = segment.gloss_id or ""
+        if self.options.unmapped != "keep":
+            return None
+        if self.options.labels == "together":
+            return gloss
+        return self.names.claim(joined(corpus, gloss), gloss, "of", corpus)
+
+
+def read_map(path: str | None, *, corpora: Sequence[Corpus]) -> dict[tuple[str, str, str], str]:
+    """The mapping table.
+
+    Raises:
+        MissingFile: There is none.
+        AnnotationError: A row is not usable, or two rows contradict each other.
+    """
+    found: dict[tuple[str, str, str], str] = {}
+    if path is None:
+        return found
+    _check_there(path, what="map")
+    name = Path(path).name
+    for line, row in table.read_rows(Path(path), names=("corpus", "merged_id")):
+        where = f"{name}, line {line}"
+        corpus = corpus_of(row["corpus"], corpora=corpora, where=where)
+        merged = row["merged_id"]
+        if not merged:
+            continue  # not mapped: `unmapped` says what happens to it
+        if len(merged) > schema.MAX_KEY_CHARS or not re.fullmatch(schema.KEY_PATTERN, merged):
+            raise AnnotationError(
+                f"{where}: {merged!r:.60} cannot be the key of a sign.",
+                hint=f"Use up to {schema.MAX_KEY_CHARS} of the characters a-z, 0-9, _ and -.",
+            )
+        column = "gloss_id" if row.get("gloss_id") else "label"
+        if not row.get(column):
+            raise AnnotationError(
+                f"{where}: which sign of {corpus}?", hint="Fill in gloss_id or label."
+            )
+        key = (corpus, column, row[column])
+        if found.setdefault(key, merged) != merged:
+            raise AnnotationError(
+                f"{where}: {row[column]!r} of {corpus} is mapped to {found[key]!r} already.",
+                hint="Keep one of the rows.",
+            )
+    return found
+
+
+def _check_there(path: str, *, what: str) -> None:
+    if not Path(path).is_file():
+        raise MissingFile(f"there is no table {path}.", hint=f"See [merge] {what}, or the option.")
+
+
+def corpus_of(text: str, *, corpora: Sequence[Corpus], where: str) -> str:
+    """The name of the corpus that a cell means.
+
+    Raises:
+        AnnotationError: There is none.
+    """
+    names = [corpus.name for corpus in corpora]
+    key = key_of(text, prefix="corpus")
+    if key not in names:
+        raise AnnotationError(
+            f"{where}: there is no corpus {text!r:.60}.", hint=f"There are {', '.join(names)}."
+        )
+    return key
+
+
+# --------------------------------------------------------------------------- people
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Who is who in the merged dataset."""
+
+    ids: Mapping[tuple[str, str], str]
+    """Corpus and signer_id → merged signer_id."""
+    signers: tuple[Signer, ...]
+    """Those who have not withdrawn."""
+    withdrawn: frozenset[str]
+    """Merged signer_ids; somebody who withdrew from one corpus has withdrawn from all."""
+
+    def find(self, corpus: str, signer_id: str | None) -> str | None:
+        """The merged id of a signer, also of one who is not in the table of signers."""
+        if signer_id is None:
+            return None
+        return self.ids.get((corpus, signer_id)) or joined(corpus, signer_id)
+
+
+def who_is_who(corpora: Sequence[Corpus], *, same_signers: str | None) -> People:
+    """Signers with the names that they have in the merged dataset.
+
+    Args:
+        corpora: Where they come from.
+        same_signers: The table that says who is one person.
+
+    Raises:
+        AnnotationError: The table names somebody who is not there, or makes two of one.
+        UsageError: Two signers would have one name.
+    """
+    rows = {
+        (corpus.name, signer.signer_id): signer
+        for corpus in corpora
+        for signer in corpus.dataset.read("signers", Signer)
+    }
+    persons: dict[tuple[str, str], str] = {}
+    if same_signers is not None:
+        _check_there(same_signers, what="same_signers")
+        columns = ("corpus", "signer_id", "person")
+        for line, row in table.read_rows(Path(same_signers), names=columns, known=columns):
+            where = f"{Path(same_signers).name}, line {line}"
+            corpus_name = corpus_of(row["corpus"], corpora=corpora, where=where)
+            key = (corpus_name, key_of(row["signer_id"], prefix="signer"))
+            person = key_of(row["person"], prefix="signer")
+            # A name that is not there may be a slip, and would put one person on two sides.
+            if key not in rows or not row["person"]:
+                raise AnnotationError(
+                    f"{where}: {row['corpus']} has no signer {row['signer_id']!r:.60}, or no "
+                    "person is named.",
+                    hint="Write signer and person as the tables of signers do.",
+                )
+            if persons.setdefault(key, person) != person:
+                raise AnnotationError(
+                    f"{where}: {row['signer_id']} of {row['corpus']} is two persons.",
+                    hint="Keep one of the rows.",
+                )
+    names = Names(what="the signers")
+    ids = {
+        key: names.claim(persons[key], "the person", persons[key])
+        if key in persons
+        else names.claim(joined(*key), key[1], "of", key[0])
+        for key in sorted(rows)
+    }
+    grouped: dict[str, list[Signer]] = defaultdict(list)
+    for key in sorted(rows):
+        grouped[ids[key]].append(rows[key])
+    withdrawn = {name for name, group in grouped.items() if any(s.consent_withdrawn for s in group)}
+    signers = [_one_signer(n, group) for n, group in grouped.items() if n not in withdrawn]
+    return People(ids=ids, signers=tuple(signers), withdrawn=frozenset(withdrawn))
+
+
+def _one_signer(signer_id: str, rows: Sequence[Signer]) -> Signer:
+    """One row for one person: the narrowest consent, and of all else what is stated first."""
+    narrowest = min(
+        rows,
+        key=lambda s: _SCOPES.index(s.consent_scope) if s.consent_scope in _SCOPES else 0,
+    )
+    stated = {
+        f.name: next((v for row in rows if (v := getattr(row, f.name)) is not None), None)
+        for f in dataclasses.fields(Signer)
+    }
+    consent = {name: getattr(narrowest, name) for name in ("consent_scope", "consent_date")}
+    return Signer(**{**stated, **consent, "signer_id": signer_id})

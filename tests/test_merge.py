@@ -1,0 +1,581 @@
+"""Merging built datasets: signs, signers, duplicates, licences, packs, and all that follows."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import kslds
+from kslds import pack, report, schema, split
+from kslds import recipe as recipes
+from kslds.commands.merge import merge as command
+from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, UsageError
+from kslds.licences import LICENCES, combine, licence_kind, strictest
+from kslds.manifest import Dataset
+from kslds.merge import MergeOptions
+from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Signer
+from kslds.shards import ShardOptions
+from tests.painting import ffmpeg, record
+
+Rows = Sequence[tuple[str, str, int, str]]
+"""File, gloss, first frame, signer."""
+
+LAB: Rows = (
+    ("a.mp4", "әке", 0, "anna"), ("a.mp4", "әпке", 15, "anna"),
+    ("b.mp4", "әке", 0, "bek"), ("b.mp4", "әпке", 15, "dana"),
+    ("same.mp4", "әке", 0, "anna"),
+)  # fmt: skip
+SCHOOL: Rows = (
+    ("c.mp4", "әке", 0, "anna"), ("c.mp4", "ата", 15, "anna"),
+    ("again.mp4", "әке", 0, "cora"), ("again.mp4", "әпке", 15, "cora"),
+    ("remuxed.mkv", "әпке", 15, "bek"), ("remuxed.mkv", "ата", 22, "bek"),
+)  # fmt: skip
+
+
+def build(root: Path, rows: Rows, *, name: str, licence: str) -> Dataset:
+    with (root / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("recording", "gloss", "start", "end", "unit", "signer"))
+        writer.writerows((f, g, a, a + 12, "frame", s) for f, g, a, s in rows)
+    people = sorted({row[3] for row in rows})
+    (root / "signers.csv").write_text(
+        "signer_id,consent_scope\n" + "".join(f"{p},publication\n" for p in people)
+    )
+    (root / "recipe.toml").write_text(
+        f"""name = "{name}"
+licence = "{licence}"
+[ingest]
+media = "media"
+annotations = "annotations.csv"
+signers = "signers.csv"
+[lexicon]
+file = "nspcrsie"
+[clips]
+size = 64
+[split]
+fractions = {{ train = 0.5, test = 0.5 }}
+[shards]
+encodings = ["h264"]
+formats = ["webdataset"]
+""",
+        encoding="utf-8",
+    )
+    dataset = Dataset(root / "dataset", create=True)
+    recipes.run_ingest(dataset, recipes.read(root / "recipe.toml"))
+    recipe = recipes.of(dataset)
+    recipes.stop_on_errors(recipes.run_validate(dataset, recipe))
+    recipes.run_resize(dataset, recipe, workers=2)
+    return dataset
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`lab` and `school`: one recording in both, one clip in both; tests must not change them."""
+    root = tmp_path_factory.mktemp("merge")
+    options = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "12")
+    lab, school = root / "lab" / "media", root / "school" / "media"
+    lab.mkdir(parents=True)
+    school.mkdir(parents=True)
+    for path, filters in (
+        (lab / "a.mp4", "null"), (lab / "b.mp4", "hflip"), (lab / "same.mp4", "negate"),
+        (school / "c.mp4", "hflip,negate"),
+    ):  # fmt: skip
+        record(path, num_frames=40, options=options, filters=filters)
+    shutil.copy(lab / "same.mp4", school / "again.mp4")
+    ffmpeg("-i", lab / "b.mp4", "-c", "copy", school / "remuxed.mkv")
+    build(root / "lab", LAB, name="lab", licence="CC-BY-4.0")
+    build(root / "school", SCHOOL, name="school", licence="CC-BY-NC-4.0")
+    return root
+
+
+def merged(
+    out: Path, *roots: Path, name: str = "both", encodings: tuple[str, ...] = ("h264",),
+    **options: Any,
+) -> Dataset:  # fmt: skip
+    dataset = Dataset(out, create=True)
+    recipe = recipes.of(dataset)
+    if recipe.merge is None:
+        shards = ShardOptions(encodings=encodings, formats=("webdataset",))
+        recipe = recipes.Recipe(name=name, shards=shards)
+    folders = tuple(str(root) for root in roots)
+    recipe = dataclasses.replace(recipe, merge=MergeOptions(datasets=folders, **options))
+    recipes.run_merge(dataset, recipe)
+    return dataset
+
+
+@pytest.fixture
+def lab(built: Path) -> Path:
+    return built / "lab" / "dataset"
+
+
+@pytest.fixture
+def school(built: Path) -> Path:
+    return built / "school" / "dataset"
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    """Every file but those that say where the folder lies."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name not in ("kslds.toml", ".lock")
+    }
+
+
+def sheet(path: Path, *rows: str) -> str:
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return str(path)
+
+
+# --------------------------------------------------------------------------- end to end
+
+
+def test_merged_split_sharded_and_loaded(lab: Path, school: Path, tmp_path: Path) -> None:
+    dataset = merged(tmp_path / "out", lab, school)
+    dropped = dataset.read("dropped", Dropped)
+    assert {(d.stage, d.code) for d in dropped} == {
+        ("merge-recordings", "K701"), ("merge-segments", "K701"), ("merge-segments", "K704")
+    }  # fmt: skip
+    assert dataset.provenance["stages"] == {
+        "merge-recordings": {"in": 6, "out": 5, "dropped": 1},
+        # Of the school, both segments of the common recording and one common clip stay behind.
+        "merge-segments": {"in": 11, "out": 8, "dropped": 3, "frames": 96},
+    }
+    signers = {s.signer_id for s in dataset.read("signers", Signer)}
+    assert signers == {"lab-anna", "lab-bek", "lab-dana", "school-anna", "school-bek",
+                       "school-cora"}  # fmt: skip
+    recordings = {r.source_file: r for r in dataset.read("recordings", Recording)}
+    assert recordings["school/c.mp4"].corpus == "school"
+    assert recordings["school/c.mp4"].licence == "CC-BY-NC-4.0"
+    assert recordings["lab/a.mp4"].licence == "CC-BY-4.0"
+    assert dataset.provenance["licence"] == "CC-BY-NC-4.0"
+    assert set(dataset.clips["gloss_id"]) == {
+        "lab-ake", "lab-apke", "school-ake", "school-ata"
+    }  # fmt: skip
+    assert "әке" in set(dataset.signs["kk"])
+    # The common recording and the common clip have signers of two names: said.
+    assert len([i for i in dataset.read("issues", Issue) if i.code == "K702"]) == 2
+    assert dataset.verify() > 0
+
+    people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,anna,p1",
+                   "school,cora,p1", "lab,dana,p2", "school,bek,p2", "lab,bek,p2")  # fmt: skip
+    dataset = merged(tmp_path / "out", school, lab, same_signers=people)
+    assert not [i for i in dataset.read("issues", Issue) if i.code == "K702"]
+    recipe = recipes.of(dataset)
+    counts = split.split(dataset, options=recipe.split)
+    assert sum(counts["signer"].values()) == 8
+    recipes.run_shard(dataset, recipe)
+    report.report(dataset)
+    page = (dataset.root / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "Not done yet" not in page
+    samples = [
+        sample
+        for side in counts["signer"]
+        for sample in kslds.load(str(dataset.root), split=side, num_frames=4)
+    ]
+    assert len(samples) == 8
+    assert {s["signer_id"] for s in samples} == {"p1", "p2", "school-anna"}
+    assert {s["source_file"].split("/")[0] for s in samples} == {"lab", "school"}
+    assert {s["video"].shape[0] for s in samples} == {4}
+    sides = {s["signer_id"]: set() for s in samples}
+    for side in counts["signer"]:
+        for sample in kslds.load(str(dataset.root), split=side, num_frames=4):
+            sides[sample["signer_id"]].add(side)
+    assert all(len(found) == 1 for found in sides.values())
+
+
+def test_the_order_of_datasets_changes_no_byte_and_a_second_run_nothing(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    one = merged(tmp_path / "one", lab, school)
+    first = snapshot(one.root)
+    assert snapshot(merged(tmp_path / "two", school, lab).root) == first
+    times = {p: p.stat().st_mtime_ns for p in one.root.rglob("*.*") if p.is_file()}
+    merged(one.root, school, lab)
+    assert snapshot(one.root) == first
+    assert {p: p.stat().st_mtime_ns for p in times} == times
+
+
+def test_a_second_run_keeps_the_split_and_the_shards(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,bek,p2", "lab,dana,p2")
+    (tmp_path / "recipe.toml").write_text(
+        f"""name = "both"
+[merge]
+datasets = ["{school}", "{lab}"]
+labels = "together"
+same_signers = "people.csv"
+[split]
+fractions = {{ train = 0.5, test = 0.5 }}
+[shards]
+formats = ["webdataset"]
+"""
+    )
+    dataset = recipes.build(recipes.read(tmp_path / "recipe.toml"), out=tmp_path / "out")
+    before = snapshot(dataset.root)
+    merged(dataset.root, lab, school, labels="together", same_signers=people)
+    assert snapshot(dataset.root) == before
+    assert "shard" in dataset.provenance["stages"]
+    # What merging wrote is a recipe too.
+    recipes.build(recipes.read(dataset.root / "kslds.toml"), out=dataset.root)
+    assert snapshot(dataset.root) == before
+
+
+def test_lost_packs_and_tables_are_made_again(lab: Path, school: Path, tmp_path: Path) -> None:
+    dataset = merged(tmp_path / "out", lab, school)
+    before = snapshot(dataset.root)
+    tars = sorted((dataset.root / "clips").rglob("*.tar"))
+    tars[0].unlink()
+    tars[1].unlink()
+    tars[1].write_bytes(b"cut")
+    dataset.path("timings").unlink()
+    merged(dataset.root, lab, school)
+    assert snapshot(dataset.root) == before
+    # The datasets themselves have lost nothing.
+    for root in (lab, school):
+        for tar in sorted((root / "clips").rglob("*.tar")):
+            pack.verify(tar)
+
+
+def test_packs_are_linked_where_the_disk_can(
+    lab: Path, school: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked = merged(tmp_path / "one", lab, school)
+    (pack_of_a,) = {c.recording_id for c in linked.read("clips", Clip) if "/a." in c.source_file}
+    (tar,) = (linked.root / "clips" / "h264").glob(f"{pack_of_a}-*.tar")
+    assert tar.samefile(lab / "clips" / "h264" / tar.name)
+
+    def refuse(*paths: object) -> None:
+        raise OSError("another disk")
+
+    monkeypatch.setattr("os.link", refuse)
+    copied = merged(tmp_path / "two", lab, school)
+    assert not (copied.root / tar.relative_to(linked.root)).samefile(tar)
+    assert snapshot(copied.root) == snapshot(linked.root)
+
+
+def test_a_merged_dataset_can_be_merged(lab: Path, school: Path, tmp_path: Path) -> None:
+    both = merged(tmp_path / "both", lab, school)
+    copy = tmp_path / "lab2"
+    shutil.copytree(lab, copy)
+    Dataset(copy).update_provenance(name="lab2")
+    again = merged(tmp_path / "again", both.root, copy, name="all")
+    assert len(again.clips) == len(both.clips)  # all of lab2 is in lab already
+    assert "both-lab-anna" in set(again.signers["signer_id"])
+
+
+# --------------------------------------------------------------------------- signs
+
+
+def test_signs_of_one_key_are_one_sign_only_when_told(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    dataset = merged(tmp_path / "out", lab, school, labels="together")
+    assert set(dataset.clips["gloss_id"]) == {"ake", "apke", "ata"}
+    (sign,) = [s for s in dataset.read("signs", Sign) if s.gloss_id == "ake"]
+    assert sign.ru == "отец"
+
+
+@pytest.mark.parametrize(
+    ("unmapped", "glosses", "codes"),
+    [("keep", {"father", "lab-apke", "school-ata"}, set()), ("drop", {"father"}, {"K703"})],
+)
+def test_a_table_aligns_the_signs(
+    lab: Path, school: Path, tmp_path: Path, unmapped: str, glosses: set[str], codes: set[str]
+) -> None:
+    table = sheet(tmp_path / "signs.csv", "corpus,gloss_id,label,merged_id", "lab,ake,,father",
+                  "school,,әке,father", "lab,apke,,", "lab,nobody,,x")  # fmt: skip
+    dataset = merged(tmp_path / "out", lab, school, map=table, unmapped=unmapped)
+    assert set(dataset.clips["gloss_id"]) == glosses
+    assert set(dataset.segments["gloss_id"]) == glosses
+    found = {d.code for d in dataset.read("dropped", Dropped)}
+    assert found - {"K701", "K704", "K109"} == codes
+    (issue,) = [i for i in dataset.read("issues", Issue) if i.code == "K705"]
+    assert "'nobody'" in issue.message
+    books = dataset.provenance["stages"]["merge-segments"]
+    assert books["in"] == books["out"] + books["dropped"] == 11
+
+
+def test_signs_that_the_table_lacks_can_stop_the_merge(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    table = sheet(tmp_path / "signs.csv", "corpus,gloss_id,merged_id", "lab,ake,father")
+    with pytest.raises(UsageError, match=r"does not map 4 sign.s.: apke of lab, ake of school"):
+        merged(tmp_path / "out", lab, school, map=table, unmapped="error")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("corpus,gloss_id", "lab,ake"), "no column 'merged_id'"),
+        (("corpus,gloss_id,merged_id", "home,ake,x"), "line 2: there is no corpus 'home'"),
+        (("corpus,gloss_id,merged_id", "lab,ake,Vater!"), "line 2: 'Vater!' cannot be the key"),
+        (("corpus,gloss_id,merged_id", "lab,,x"), "line 2: which sign of lab"),
+        (("corpus,gloss_id,merged_id", "lab,ake,x", "lab,ake,y"), "'ake' of lab is mapped to 'x'"),
+    ],
+)
+def test_a_table_of_signs_that_is_wrong_is_refused(
+    lab: Path, school: Path, tmp_path: Path, rows: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        merged(tmp_path / "out", lab, school, map=sheet(tmp_path / "signs.csv", *rows))
+
+
+def test_different_signs_never_get_one_key(lab: Path, school: Path, tmp_path: Path) -> None:
+    table = sheet(tmp_path / "signs.csv", "corpus,gloss_id,merged_id", "school,ake,lab-ake")
+    with pytest.raises(UsageError, match="would both be called 'lab-ake'"):
+        merged(tmp_path / "out", lab, school, map=table)
+
+
+# --------------------------------------------------------------------------- people
+
+
+def changed(root: Path, tmp_path: Path, **values: Any) -> Path:
+    """A copy of a dataset in which one signer's row is another."""
+    copy = tmp_path / f"copy-{root.parent.name}"
+    shutil.copytree(root, copy)
+    dataset = Dataset(copy)
+    rows = [
+        dataclasses.replace(s, **values) if s.signer_id == values["signer_id"] else s
+        for s in dataset.read("signers", Signer)
+    ]
+    dataset.write("signers", rows)
+    return copy
+
+
+def test_who_withdrew_does_not_cross_even_in_a_pack_with_others(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    before = merged(tmp_path / "out", lab, school)
+    names = sorted(before.signers["signer_id"])
+    sides = sheet(tmp_path / "list.csv", "signer_id,split", *(f"{name},train" for name in names))
+    split.split(before, options=split.SplitOptions(by="list", file=sides))
+    recipes.run_shard(before, recipes.of(before))
+    gone = {c.clip_id for c in before.read("clips", Clip) if c.signer_id == "lab-dana"}
+    assert gone
+    less = changed(lab, tmp_path, signer_id="dana", consent_withdrawn=True)
+    dataset = merged(tmp_path / "out", less, school)
+    assert "lab-dana" not in set(dataset.signers["signer_id"])
+    assert gone.isdisjoint(dataset.clips["clip_id"])
+    dropped = [d for d in dataset.read("dropped", Dropped) if d.code == "K324"]
+    assert len(dropped) == len(gone) == 1
+    # b.mp4 shows two people: its pack is written anew without one of them.
+    shown = {
+        member.key
+        for tar in (dataset.root / "clips").rglob("*.tar")
+        for member in pack.read_index(tar)[0]
+    }
+    assert shown == set(dataset.clips["clip_id"])
+    assert not (dataset.root / "shards" / "h264" / "index.json").exists()
+
+
+def test_one_person_who_withdrew_somewhere_is_gone_everywhere(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    less = changed(lab, tmp_path, signer_id="anna", consent_withdrawn=True)
+    people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,anna,p1",
+                   "school,anna,p1")  # fmt: skip
+    dataset = merged(tmp_path / "out", less, school, same_signers=people)
+    assert "p1" not in set(dataset.signers["signer_id"])
+    assert "school/c.mp4" not in set(dataset.recordings["source_file"])
+    # Nor is the name of a file, which may be that of a person.
+    assert "/c.mp4" not in json.dumps(dataset.provenance)
+    assert "/remuxed.mkv" in json.dumps(dataset.provenance)
+    books = dataset.provenance["stages"]
+    assert all(b["in"] == b["out"] + b["dropped"] for b in books.values())
+
+
+def test_one_person_has_the_narrowest_consent(lab: Path, school: Path, tmp_path: Path) -> None:
+    less = changed(lab, tmp_path, signer_id="anna", consent_scope="internal", age_band="18-29")
+    people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,anna,p1",
+                   "school,anna,p1")  # fmt: skip
+    dataset = merged(tmp_path / "out", less, school, same_signers=people)
+    (signer,) = [s for s in dataset.read("signers", Signer) if s.signer_id == "p1"]
+    assert (signer.consent_scope, signer.age_band) == ("internal", "18-29")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (("lab,ana,p1",), "lab has no signer 'ana'"),
+        (("lab,anna,p1", "lab,anna,p2"), "anna of lab is two persons"),
+        (("lab,anna,school-bek",), "would both be called 'school-bek'"),
+    ],
+)
+def test_a_table_of_persons_that_is_wrong_is_refused(
+    lab: Path, school: Path, tmp_path: Path, rows: tuple[str, ...], message: str
+) -> None:
+    people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", *rows)
+    with pytest.raises((AnnotationError, UsageError), match=message):
+        merged(tmp_path / "out", lab, school, same_signers=people)
+
+
+def test_keys_stay_keys(lab: Path, school: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(lab, copy)
+    dataset = Dataset(copy)
+    long = "s" * schema.MAX_KEY_CHARS
+    rename = {"anna": long}
+    for name, record_type in (("signers", Signer), ("segments", Segment), ("clips", Clip),
+                              ("recordings", Recording)):  # fmt: skip
+        rows = dataset.read(name, record_type)
+        dataset.write(name, [
+            dataclasses.replace(r, signer_id=rename.get(r.signer_id, r.signer_id)) for r in rows
+        ])  # fmt: skip
+    found = merged(tmp_path / "out", copy, school).signers["signer_id"]
+    assert all(len(key) <= schema.MAX_KEY_CHARS for key in found)
+    assert len(set(found)) == 6
+
+
+# --------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"),
+    [
+        ("size", "size = 64", "size = 32"),
+        ("fit", 'fit = "pad"', 'fit = "stretch"'),
+        ("fps", 'fps = "source"', "fps = 25"),
+    ],
+)
+def test_clips_of_two_kinds_are_refused(
+    lab: Path, school: Path, tmp_path: Path, key: str, old: str, new: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(school, copy)
+    text = (copy / "kslds.toml").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (copy / "kslds.toml").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(UsageError, match=f"lab has {key} = .*, school has") as error:
+        merged(tmp_path / "out", lab, copy)
+    assert f"Set {key} in the recipe" in str(error.value)
+
+
+def test_other_encodings_names_and_unfinished_datasets_are_refused(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(school, copy)
+    recipe = recipes.of(Dataset(copy))
+    both = dataclasses.replace(recipe.shards, encodings=("h264", "jpeg"))
+    recipes.write(dataclasses.replace(recipe, shards=both), root=copy)
+    with pytest.raises(UsageError, match="encodings = h264, school has h264, jpeg"):
+        merged(tmp_path / "out", lab, copy)
+    recipes.write(recipe, root=copy)
+    recipes.run_trim(Dataset(copy), recipes.of(Dataset(copy)))
+    with pytest.raises(IncompleteDataset, match="have not been rendered"):
+        merged(tmp_path / "out", lab, copy)
+    with pytest.raises(UsageError, match="2 datasets are called 'lab'"):
+        merged(tmp_path / "out", lab, lab)
+    other = tmp_path / "other"
+    shutil.copytree(school, other)
+    with pytest.raises(UsageError, match="a dataset that was not merged"):
+        merged(other, lab, school)
+
+
+def test_a_merged_dataset_cannot_be_cut_anew(lab: Path, school: Path, tmp_path: Path) -> None:
+    dataset = merged(tmp_path / "out", lab, school)
+    recipe = recipes.of(dataset)
+    before = snapshot(dataset.root)
+    for stage in (recipes.run_ingest, recipes.run_trim, recipes.run_resize):
+        with pytest.raises(UsageError, match="merged from others"):
+            stage(dataset, recipe)
+    recipes.run_validate(dataset, recipe)
+    assert snapshot(dataset.root) == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"labels": "x"}, {"unmapped": "x"}, {"unmapped": "drop"}, {"datasets": ("a",)}],
+)
+def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=r"\[merge\]"):
+        MergeOptions(**{"datasets": ("a", "b"), **options})
+
+
+# --------------------------------------------------------------------------- licences
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("CC0-1.0", "CC0"), ("CC-BY-4.0", "CC-BY"), ("cc by-sa 4.0", "CC-BY-SA"),
+        ("CC-BY-NC-SA-3.0", "CC-BY-NC-SA"), ("CC-BY-NC-ND-4.0", "CC-BY-NC-ND"),
+        ("C-UDA-1.0", "academic use only"), ("academic use only", "academic use only"),
+        ("variant of CC BY-SA 4.0", None), ("CC-BY-XX", None), (None, None), ("", None),
+    ],
+)  # fmt: skip
+def test_kinds_of_licences(text: str | None, kind: str | None) -> None:
+    assert licence_kind(text) == kind
+    assert kind is None or kind in LICENCES
+
+
+def test_the_strictest_licence_is_stated() -> None:
+    assert strictest(["CC0-1.0", "CC-BY-4.0"]) == "CC-BY-4.0"
+    assert strictest(["CC-BY-SA-4.0", "CC-BY-NC-4.0"]) == "CC-BY-NC-4.0"
+    assert strictest(["CC-BY-NC-SA-4.0", "C-UDA-1.0"]) == "C-UDA-1.0"
+    assert strictest(["CC-BY-3.0", "CC-BY-4.0"]) == "CC-BY-3.0 AND CC-BY-4.0"
+    assert strictest(["C-UDA-1.0", "house rules"]) == "house rules"
+    # What is not stated cannot be outdone: nothing may be stated for all.
+    assert strictest(["CC0-1.0", None]) is None
+    assert strictest([]) is None
+
+
+def test_licences_that_do_not_combine() -> None:
+    assert combine("CC0-1.0", "CC-BY-SA-4.0")
+    assert combine("CC-BY-NC-4.0", "CC-BY-NC-SA-4.0")
+    assert not combine("CC-BY-SA-4.0", "CC-BY-NC-SA-4.0")
+    assert not combine("CC-BY-NC-4.0", "CC-BY-SA-4.0")
+    assert not combine("CC-BY-ND-4.0", "CC-BY-SA-4.0")
+    assert not combine("CC-BY-SA-4.0", "C-UDA-1.0")
+    assert combine("CC-BY-SA-4.0", "house rules")
+
+
+def test_what_is_wrong_with_licences_is_said(lab: Path, school: Path, tmp_path: Path) -> None:
+    copies = []
+    for root, licence in ((lab, "CC-BY-SA-4.0"), (school, None)):
+        copy = tmp_path / root.parent.name
+        shutil.copytree(root, copy)
+        dataset = Dataset(copy)
+        rows = dataset.read("recordings", Recording)
+        changed_rows = [
+            dataclasses.replace(r, licence=licence or ("CC-BY-NC-SA-4.0" if i else None))
+            for i, r in enumerate(rows)
+        ]
+        dataset.write("recordings", changed_rows)
+        dataset.update_provenance(licence=None)
+        copies.append(copy)
+    dataset = merged(tmp_path / "out", *copies)
+    messages = [i.message for i in dataset.read("issues", Issue) if i.code in ("K706", "K707")]
+    assert "lab is under CC-BY-SA-4.0, school under CC-BY-NC-SA-4.0" in "".join(messages)
+    assert "school: no licence is stated (1 recording(s))" in messages
+    assert dataset.provenance["licence"] is None
+
+
+# --------------------------------------------------------------------------- the command
+
+
+def test_the_command(lab: Path, school: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    run = CliRunner()
+    out = tmp_path / "out"
+    result = run.invoke(app, [str(school), str(lab), "--out", str(out), "--format", "json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["clips"]["number"] == 8
+    assert json.loads(result.stdout)["name"] == "out"
+    result = run.invoke(app, [str(lab), "--out", str(out)])
+    assert result.exit_code == 2
+    result = run.invoke(app, [str(lab), str(school), "--out", str(lab)])
+    assert result.exit_code == 2
+    assert "one of the datasets" in result.stderr
