@@ -19,6 +19,7 @@ import typer
 
 from kslds import screen
 from kslds.commands.agreement import agreement
+from kslds.commands.audit import audit
 from kslds.commands.elan import elan_app
 from kslds.commands.lexicon import lexicon_app
 from kslds.commands.merge import merge
@@ -593,6 +594,7 @@ def baseline_run(
 
 
 # After the stages, in the order of the help.
+app.command()(audit)
 app.command()(agreement)
 app.command()(merge)
 

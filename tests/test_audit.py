@@ -1,0 +1,411 @@
+"""Audits: one folder per code with files that cause it, the readers, the page, the real files."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from kslds import schema
+from kslds.audit import Audit, Options, audit, write
+from kslds.audit import rows as reading
+from kslds.codes import CODES
+from kslds.commands import audit as command
+from kslds.errors import AnnotationError, MissingFile, UsageError
+from kslds.manifest import Dataset
+
+FOLDERS = sorted(p for p in (Path(__file__).parent / "audit").iterdir() if p.is_dir())
+CORPORA = Path(__file__).parents[2] / "shared" / "data" / "corpora"
+published = pytest.mark.skipif(not CORPORA.is_dir(), reason="../shared/data is not there")
+
+app = typer.Typer(rich_markup_mode=None)
+app.command()(command.audit)
+
+
+def lines(result: Audit) -> list[str]:
+    return [
+        line
+        for f in result.findings
+        for line in (
+            f"{f.severity} {f.code} {f.title}, {f.count} {f.unit}: {f.message}",
+            *(f"    {e.where}: {e.text}" for e in f.examples),
+        )
+    ]
+
+
+def codes(result: Audit) -> dict[str, int]:
+    return {f.code: f.count for f in result.findings}
+
+
+def table(path: Path, *rows: str, header: str = "id,gloss,signer,split") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+# --------------------------------------------------------------------------- what is found
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda p: p.name)
+def test_every_defect_is_found_with_its_place(folder: Path) -> None:
+    files = sorted(p for p in folder.iterdir() if p.name != "expected.txt")
+    result = audit(files)
+    assert lines(result) == (folder / "expected.txt").read_text(encoding="utf-8").splitlines()
+    assert set(re.findall(r"K\d{3}", folder.name)) <= set(codes(result))
+
+
+def test_every_code_of_the_audit_has_a_folder() -> None:
+    held = {code for folder in FOLDERS for code in re.findall(r"K\d{3}", folder.name)}
+    assert {code for code in CODES if code.startswith("K6")} <= held
+
+
+def test_a_clean_set_has_no_finding_and_says_what_was_checked(tmp_path: Path) -> None:
+    rows = [
+        f"clip_{s}{g}{n},{gloss},{signer},{side}"
+        for s, (signer, side) in enumerate(
+            [("ann", "train"), ("ben", "train"), ("cid", "test"), ("dan", "test")]
+        )
+        for g, gloss in enumerate(("су", "әке"))
+        for n in range(2)
+    ]
+    result = audit([table(tmp_path / "a.csv", *rows)])
+    assert result.findings == ()
+    assert result.facts.verdict == "yes"
+    assert result.facts.headline == "2 train, 2 test signers, nobody on two sides."
+    assert "No key is on two sides." in result.facts.fine
+    assert "Boundaries: no file states any." in result.facts.skipped
+
+
+def test_a_leak_is_counted_per_pair_of_sides(tmp_path: Path) -> None:
+    rows = ["1,a,ann,train", "2,a,ben,val", "3,a,ann,test", "4,b,ben,test", "5,b,cid,test"]
+    facts = audit([table(tmp_path / "a.csv", *rows)]).facts
+    told = {(k.of, k.side): (len(k.shared), k.signers, k.rows, k.of_rows) for k in facts.leaks}
+    assert told == {
+        ("train", "val"): (0, 1, 0, 1),
+        ("train", "test"): (1, 3, 1, 3),
+        ("val", "test"): (1, 3, 1, 3),
+    }
+    assert facts.headline.startswith("1 of 3 test signers also train; 1 of 3 test rows (33.3 %)")
+
+
+def test_signers_that_are_not_named_are_not_judged(tmp_path: Path) -> None:
+    rows = ["1,a,ann,train", "2,a,ben,test", "3,a,-1,test"]
+    facts = audit([table(tmp_path / "a.csv", *rows)]).facts
+    assert facts.headline.endswith("Not judged: 1 row without a signer or a side.")
+    nobody = audit([table(tmp_path / "b.csv", "1,a,,train", "2,a,,test")]).facts
+    assert (nobody.verdict, nobody.signers) == ("unknown", 0)
+
+
+def test_files_named_after_sides_are_sides_and_not_versions(tmp_path: Path) -> None:
+    train = table(tmp_path / "train.csv", "1,a,ann", "2,b,ann", header="id,gloss,signer")
+    test = table(tmp_path / "test.csv", "1,a,ben", "3,b,ben", header="id,gloss,signer")
+    result = audit([train, test])
+    assert [(s.name, s.rows) for s in result.facts.sides] == [("train", 2), ("test", 2)]
+    assert codes(result)["K402"] == 1  # the key 1
+    assert result.facts.repeated == 0
+
+
+def test_a_second_version_is_compared_and_fills_gaps(tmp_path: Path) -> None:
+    first = table(tmp_path / "a.csv", "1,a,ann", "2,b,ben", header="id,gloss,signer")
+    second = table(tmp_path / "b.csv", "1,7,train", "2,9,test", header="id,gloss,split")
+    result = audit([first, second])
+    assert (result.facts.rows, result.facts.repeated) == (2, 2)
+    assert result.facts.verdict == "yes"
+    assert any("one to one" in text for text in result.facts.fine)  # numbers name the classes
+
+
+def test_seconds_and_frames_are_read_in_their_unit(tmp_path: Path) -> None:
+    header = "id,gloss,signer,start_time,end_time"
+    path = table(tmp_path / "a.csv", "1,a,ann,0.5,1.52", "2,a,ben,2.0,2.1", header=header)
+    assert codes(audit([path]))["K312"] == 1
+    header = "id,gloss,signer,start,end,unit"
+    path = table(tmp_path / "b.csv", "1,a,ann,0,3,frame", "2,a,ben,0,30,", header=header)
+    (short,) = [f for f in audit([path]).findings if f.code == "K312"]
+    assert "30 frames a second, which no file states" in short.message
+    header = "id,gloss,signer,start,end"
+    path = table(tmp_path / "c.csv", "1,a,ann,0,3", "2,a,ben,0,30", header=header)
+    assert "K312" not in codes(audit([path]))  # 3 of what?
+    assert codes(audit([path], options=Options(unit="frame")))["K312"] == 1
+
+
+# --------------------------------------------------------------------------- what is read
+
+
+def test_a_gzip_file_is_read_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "annotations.csv.gz"
+    path.write_bytes(gzip.compress("id\tgloss\tsigner\n1\tсу\tann\n".encode()))
+    result = audit([path])
+    assert result.facts.rows == 1
+    assert result.files[0].name == "annotations.csv.gz"
+    monkeypatch.setattr(reading, "MAX_UNPACKED", 10)
+    with pytest.raises(AnnotationError, match="unpacks to more than"):
+        audit([path])
+
+
+def test_a_cut_gzip_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"id,gloss\n1,a\n" * 1000)[:-20])
+    with pytest.raises(AnnotationError, match="not a whole gzip file"):
+        audit([path])
+
+
+def test_wlasl_is_recognised_and_counts_from_one(tmp_path: Path) -> None:
+    def clip(video: str, signer: int, split: str, start: int, end: int) -> dict[str, object]:
+        return {"video_id": video, "signer_id": signer, "split": split, "fps": 25,
+                "frame_start": start, "frame_end": end, "url": f"https://example.org/{video}"}  # fmt: skip
+
+    document = [
+        {
+            "gloss": "book",
+            "instances": [clip("00335", 1, "train", 1, -1), clip("336", 1, "test", 5, 4)],
+        }
+    ]
+    path = tmp_path / "WLASL.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    result = audit([path])
+    assert result.files[0].format == "wlasl"
+    (empty,) = [f for f in result.findings if f.code == "K113"]  # 1-based [5, 4] is empty
+    assert empty.examples[0].where == "WLASL.json[0].instances[1]"
+    assert result.facts.verdict == "no"
+
+
+def test_ms_asl_takes_the_label_from_its_text(tmp_path: Path) -> None:
+    row = {"org_text": "Beer", "clean_text": "beer", "label": 805, "signer_id": 3, "signer": -1,
+           "start": 0, "end": 59, "fps": 29.97, "url": "example.org/1", "width": 640.0}  # fmt: skip
+    path = tmp_path / "MSASL_test.json"
+    path.write_text(json.dumps([row, {**row, "start": 60, "end": 90}]), encoding="utf-8")
+    result = audit([path])
+    assert result.files[0].format == "ms-asl"
+    assert (result.facts.classes, result.facts.signers) == (1, 1)
+    assert [side.name for side in result.facts.sides] == ["test"]
+
+
+def test_autsl_has_no_header_and_its_names_tell_the_signer(tmp_path: Path) -> None:
+    train, test = tmp_path / "train_labels.csv", tmp_path / "test_labels.csv"
+    train.write_bytes(b"signer0_sample1,41\r\nsigner1_sample1,41\r\n")
+    test.write_bytes(b"signer2_sample1,41\r\nsigner2_sample2\r\n")
+    result = audit([train, test])
+    assert {f.format for f in result.files} == {"autsl"}
+    assert (result.facts.verdict, result.facts.signers) == ("yes", 3)
+    (bad,) = [f for f in result.findings if f.code == "K124"]
+    assert bad.examples[0].where == "test_labels.csv:2"
+
+
+def test_jsonl_rows_have_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.jsonl"
+    path.write_text(
+        '{"gloss": "су", "participant_id": "p1", "start_ms": 9, "end_ms": 2}\n\n{"gloss": "а"}\n'
+    )
+    result = audit([path])
+    (reversed_,) = [f for f in result.findings if f.code == "K112"]
+    assert reversed_.examples[0].where == "metadata.jsonl:1"
+    (missing,) = [f for f in result.findings if f.code == "K321"]
+    assert missing.examples[0].where == "metadata.jsonl:3"
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1,су,x,ann", header="nr,palavra,junk,who")
+    with pytest.raises(AnnotationError, match="none of its columns is known to hold the label"):
+        audit([path])
+    columns = {"gloss": "palavra", "signer": "who", "id": "nr"}
+    result = audit([path], options=Options(columns=columns))
+    assert (result.facts.classes, result.facts.signers) == (1, 1)
+    assert result.files[0].unused == ("junk",)
+
+
+def test_other_formats_come_through_their_adapter(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text(
+        "from kslds.corpora import Annotation\n"
+        "def read(source):\n"
+        "    for i, signer in enumerate(['ann', 'ann']):\n"
+        "        yield Annotation(source=f'x:{i}', recording=f'{i}.mp4', start='9', end='5',\n"
+        "            unit='ms', label='су', signer=signer, split=['train', 'test'][i])\n"
+    )
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"anything")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        result = audit([path], options=Options(adapter="theirs:read"))
+    assert result.facts.verdict == "no"
+    assert codes(result)["K112"] == 2
+
+
+def test_an_adapter_gets_all_files_at_once(tmp_path: Path) -> None:
+    (tmp_path / "joined.py").write_text(
+        "from kslds.corpora import Annotation\n"
+        "def read(source):\n"
+        "    assert source.options == {'subset': 'x'}\n"
+        "    for i, path in enumerate(source.files):\n"
+        "        yield Annotation(source=f'{path.name}:{i}:left', recording='a.mp4', start='0',\n"
+        "            end='900', unit='ms', label=path.read_text(), signer='ann')\n"
+    )
+    files = [tmp_path / "a.dat", tmp_path / "b.dat"]
+    for path in files:
+        path.write_text(path.stem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        result = audit(files, options=Options(adapter="joined:read", settings={"subset": "x"}))
+    assert [(f.name, f.rows) for f in result.files] == [("a.dat", 1), ("b.dat", 1)]
+    assert result.facts.classes == 2
+
+
+def test_a_dataset_made_by_kslds_is_audited_from_its_tables(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path / "d", create=True)
+    dataset.write("recordings", [])
+    segment = {"recording_id": "rec_1", "start_ms": 0, "end_ms": 900, "label": "су"}
+    dataset.write("segments", [
+        schema.Segment(segment_id=f"seg_{i}", signer_id=s, source=f"a.csv:{i}", **segment)
+        for i, s in enumerate(("ann", "ben", "ann"))
+    ])  # fmt: skip
+    rows = [schema.SplitRow(split=side, unit="signer_id", value=signer)
+            for signer, side in (("ann", "train"), ("ben", "test"))]  # fmt: skip
+    dataset.write("splits/main", rows, record=schema.SplitRow)
+    result = audit([dataset.root])
+    assert result.files[0].format == "kslds"
+    assert result.facts.verdict == "yes"
+    assert [(s.name, s.rows) for s in result.facts.sides] == [("train", 2), ("test", 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.json", b"{]", "is not JSON"),
+        ("a.json", b"[" * 100_000, "is not JSON"),
+        ("a.json", b'{"a": 1}', "expected a list of objects"),
+        ("a.json", b"[1]", "holds no row"),
+        ("a.json", b'[{"gloss": "\\ud800"}]', "not text"),
+        ("a.json", b"[]", "holds no row"),
+        ("a.json", b'[{"gloss": "a", "instances": 5}]', "has no list of instances"),
+        ("a.json", b'{"1": {"subset": "train", "action": 3}}', "expected action as"),
+        ("a.csv", b"gloss,signer\n", "holds no row"),
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"\xff\xff\xff", "is not UTF-8"),
+        ("a.csv", b"gloss,signer\na\0b,c\n", "NUL"),
+    ],
+)
+def test_files_that_cannot_be_read_are_refused(
+    tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(AnnotationError, match=message):
+        audit([path])
+
+
+def test_wrong_use_is_told(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1,a,ann,train")
+    with pytest.raises(UsageError, match="name the annotation files"):
+        audit([])
+    with pytest.raises(UsageError, match="the fields are gloss"):
+        audit([path], options=Options(columns={"colour": "x"}))
+    with pytest.raises(UsageError, match="not one of ms"):
+        audit([path], options=Options(unit="hours"))
+    with pytest.raises(UsageError, match="unknown adapter"):
+        audit([path], options=Options(adapter="nothing"))
+    with pytest.raises(AnnotationError, match="is not a file of slovo"):
+        audit([path], options=Options(adapter="slovo"))
+    with pytest.raises(AnnotationError, match="without a header"):
+        audit([path], options=Options(adapter="autsl"))
+    with pytest.raises(MissingFile):
+        audit([tmp_path / "none.csv"])
+    with pytest.raises(MissingFile, match="not a kslds dataset"):
+        audit([tmp_path])
+
+
+# --------------------------------------------------------------------------- what is written
+
+
+def test_the_page_is_one_file_that_text_cannot_break_into(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "a.csv", "1,<script>alert(1)</script>,=cmd,train", "2,b,=cmd,test", "2,b,x,test"
+    )
+    result = audit([path])
+    page = write(result, out=tmp_path / "out").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page or "alert(1)" not in page
+    assert not re.search(r'(?:src|href)="(?!#|findings\.csv|audit\.json)', page)
+    assert "default-src &#x27;none&#x27;" in page
+    assert "1 of 2 test signers also train" in page
+    with (tmp_path / "out" / "findings.csv").open(encoding="utf-8-sig", newline="") as file:
+        cells = list(csv.DictReader(file))
+    assert {row["code"] for row in cells} == set(codes(result))
+    assert not any(cell.startswith("=") for row in cells for cell in row.values())
+    told = json.loads((tmp_path / "out" / "audit.json").read_bytes())
+    assert told["facts"]["verdict"] == "no"
+    assert told["files"][0]["sha256"] == result.files[0].sha256
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", *(f"{i},w{i % 7},s{i % 5},train" for i in range(40)))
+    for name in ("one", "two"):
+        write(audit([path]), out=tmp_path / name)
+    for name in ("audit.html", "audit.json", "findings.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_command_exits_1_on_errors_and_0_without(tmp_path: Path) -> None:
+    leak = table(tmp_path / "leak.csv", "1,a,ann,train", "2,a,ann,test")
+    done = CliRunner().invoke(app, [str(leak), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "signer-independent: no — 1 of 1 test signer also train" in done.stdout
+    assert (tmp_path / "out" / "audit.html").is_file()
+    clean = table(tmp_path / "clean.csv", "1,a,ann,train", "2,a,ben,test")
+    done = CliRunner().invoke(app, [str(clean), "--format", "json"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["facts"]["verdict"] == "yes"
+    done = CliRunner().invoke(app, [str(clean), "--column", "gloss"])
+    assert done.exit_code == 2
+
+
+# --------------------------------------------------------------------------- real files
+
+
+@published
+def test_slovo_leaks_signers() -> None:
+    result = audit([CORPORA / "slovo_annotations.csv.gz"])
+    facts = result.facts
+    assert (facts.rows, facts.classes, facts.signers) == (20_400, 1_001, 194)
+    (leak,) = facts.leaks
+    assert (len(leak.shared), leak.signers) == (92, 174)
+    assert (leak.rows, leak.of_rows) == (3_448, 5_100)
+    assert (leak.signs_rows, leak.signs_of_rows) == (3_390, 5_000)
+    assert leak.same_class == 19
+    assert facts.by_signer is not None
+    assert facts.by_signer.most == 3_692
+    found = codes(result)
+    assert (found["K402"], found["K601"], found["K609"], found["K610"]) == (92, 6, 400, 19)
+    assert "K508" not in found
+
+
+@published
+def test_the_two_files_of_slovo_disagree() -> None:
+    files = [CORPORA / "slovo_annotations.csv.gz", CORPORA / "slovo_dataframe.tsv.gz"]
+    for order in (files, files[::-1]):
+        result = audit(order)
+        assert (result.facts.rows, result.facts.repeated) == (20_400, 20_000)
+        assert sorted(f.count for f in result.findings if f.code == "K127") == [60, 368, 400]
+        (leak,) = result.facts.leaks
+        assert (len(leak.shared), leak.rows) == (92, 3_448)
+        (alike,) = [f for f in result.findings if f.code == "K609"]
+        assert "377 exactly as long as what comes before its begin" in alike.message
+
+
+@published
+def test_autsl_is_split_by_signer() -> None:
+    names = ("autsl_train_labels.excerpt.csv", "autsl_test_labels.excerpt.csv")
+    result = audit([CORPORA / name for name in names])
+    assert result.facts.verdict == "yes"
+    assert result.number("error") == 0
+
+
+@published
+def test_wlasl_is_not() -> None:
+    result = audit([CORPORA / "wlasl_v0.3.excerpt.json"])
+    assert result.facts.headline == (
+        "3 of 4 test signers also train; 8 of 9 test rows (88.9 %) are theirs."
+    )
