@@ -17,14 +17,12 @@ as the lexicon reads them, so that two spellings of one sign agree.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
@@ -33,7 +31,14 @@ from typing import Any
 from kslds.codes import CODES
 from kslds.errors import RecipeError
 from kslds.lexicon import Lexicon
-from kslds.manifest import Dataset, canonical_json, key_of, readable_json, write_bytes
+from kslds.manifest import (
+    Dataset,
+    canonical_json,
+    key_of,
+    readable_json,
+    write_bytes,
+    write_spreadsheet,
+)
 from kslds.schema import DrawnSegment, Dropped, Issue, Recording, Segment
 
 _MAX_LISTED = 200
@@ -551,7 +556,7 @@ def consensus(
     files = {r.recording_id: r.source_file for r in dataset.read("recordings", Recording)}
     numbers = _numbers(outcomes, options=options, same=same, file_of=files)
     write_bytes(reports / "agreement.json", readable_json(numbers))
-    write_bytes(reports / "agreement.csv", _csv(outcomes, same=same, file_of=files))
+    write_spreadsheet(reports / "agreement.csv", _rows(outcomes, same=same, file_of=files))
     dataset.write("annotations", _drawn(outcomes))
     ties = [_tie(o) for o in outcomes if o.tied]
     dataset.write("issues", [*dataset.read("issues", Issue), *ties])
@@ -637,19 +642,17 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _csv(
+def _rows(
     outcomes: Sequence[_Outcome], *, same: Callable[[str], str], file_of: Mapping[str, str]
-) -> bytes:
+) -> Iterator[Sequence[object]]:
     """A row for each group, for a spreadsheet."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    yield _COLUMNS
     for o in sorted(outcomes, key=lambda o: (file_of.get(o.members[0].recording_id, ""),
                                              _order(o.members[0]))):  # fmt: skip
         first, apart = o.members[0], _apart(o.members)
         one = o.kept[0] if len(o.kept) == 1 else None
         distances = [f"{value:.4g}" for value in apart] if apart else ["", "", ""]
-        row = (
+        yield (
             file_of.get(first.recording_id, first.recording_id), first.tier, first.signer_id,
             (one or first).start_ms, (one or first).end_ms,
             " ".join(sorted(m.annotator or _UNNAMED for m in o.members)), len(o.members),
@@ -660,11 +663,3 @@ def _csv(
             one.label if one else "", " ".join(m.segment_id for m in o.members),
             " + ".join(m.source for m in o.members),
         )  # fmt: skip
-        writer.writerow([_harmless(str(cell or "")) for cell in row])
-    # With this mark, spreadsheets read Kazakh letters as such.
-    return text.getvalue().encode("utf-8-sig")
-
-
-def _harmless(cell: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -7,9 +7,11 @@ JSON is canonical, so the same content always gives the same bytes.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import fcntl
 import hashlib
+import io
 import json
 import os
 import re
@@ -87,6 +89,22 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     """Write one Parquet file atomically, with a checksum on each page."""
     with write_atomic(path) as file:
         pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+
+def write_spreadsheet(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV for people: spreadsheets read its letters as such and run nothing in it."""
+    with write_atomic(path) as file:
+        # With the mark of utf-8-sig, spreadsheets know the encoding.
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        for row in rows:
+            cells = ["" if cell is None else str(cell) for cell in row]
+            # An apostrophe keeps a spreadsheet from taking text for a formula.
+            writer.writerow([f"'{c}" if c.startswith(_FORMULA) else c for c in cells])
+        text.detach()
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_parquet(path: Path) -> pa.Table:

@@ -323,7 +323,8 @@ _LOOKALIKES = {  # Latin → Cyrillic; a capital and its small letter may look l
     **dict(zip("ABCEHIKMOPTXYƏƟË", "АВСЕНІКМОРТХУӘӨЁ", strict=True)),
     **dict(zip("aceihkmoptxyəɵë", "асеіһкмортхуәөё", strict=True)),
 }
-_TO_CYRILLIC = str.maketrans(_LOOKALIKES)
+TO_CYRILLIC = str.maketrans(_LOOKALIKES)
+"""Latin letters → the Cyrillic ones that look the same."""
 _TO_LATIN = str.maketrans(
     {cyrillic: latin for latin, cyrillic in _LOOKALIKES.items()}
     | dict(zip("ӘәƏəӨөƟɵ", "ÄäÄäÖöÖö", strict=True))
@@ -380,5 +381,5 @@ def readings(text: str) -> Iterator[str]:
             unicodedata.normalize("NFC", text),
         )
 
-    for table in (_TO_CYRILLIC, _TO_LATIN):
+    for table in (TO_CYRILLIC, _TO_LATIN):
         yield fold_yo(fold(rewritten(table)))

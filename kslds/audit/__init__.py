@@ -8,9 +8,7 @@ collide, which boundaries cannot be, and where its files disagree. `audit` looks
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,7 +20,7 @@ from kslds.audit.findings import Example, Facts, Finding, Leak
 from kslds.audit.page import page
 from kslds.audit.rows import File, Options, read
 from kslds.errors import UsageError
-from kslds.manifest import readable_json, write_atomic, write_bytes
+from kslds.manifest import readable_json, write_bytes, write_spreadsheet
 
 __all__ = ["Audit", "Example", "Facts", "Finding", "Leak", "Options", "audit", "write"]
 
@@ -98,23 +96,15 @@ def write(result: Audit, *, out: Path) -> Path:
         raise UsageError(f"{out} is a file, not a folder.", hint="Name another with --out.")
     out.mkdir(parents=True, exist_ok=True)
     write_bytes(out / "audit.json", readable_json(result.as_json()))
-    with write_atomic(out / "findings.csv") as file:
-        # With the mark of utf-8-sig, spreadsheets read Cyrillic letters as such.
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["severity", "code", "title", "count", "unit", "message", "where",
-                         "example", "what to do"])  # fmt: skip
-        for f in result.findings:
-            for example in f.examples or (Example(where="", text=""),):
-                cells = (f.severity, f.code, f.title, str(f.count), f.unit, f.message,
-                         example.where, example.text, f.action)  # fmt: skip
-                writer.writerow([_harmless(cell) for cell in cells])
-        text.detach()
+    rows = [
+        ("severity", "code", "title", "count", "unit", "message", "where", "example", "what to do")
+    ]
+    rows += [
+        (f.severity, f.code, f.title, str(f.count), f.unit, f.message, e.where, e.text, f.action)
+        for f in result.findings
+        for e in f.examples or (Example(where="", text=""),)
+    ]
+    write_spreadsheet(out / "findings.csv", rows)
     path = out / "audit.html"
     write_bytes(path, page(result.files, facts=result.facts, findings=result.findings).encode())
     return path
-
-
-def _harmless(cell: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

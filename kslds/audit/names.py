@@ -88,7 +88,7 @@ def labels(found: Collected) -> None:
                    what="that folding letter case and ё would merge; kept apart, they are "
                    "different classes")  # fmt: skip
     known = groups("K602", "No two labels are the same to the eye, in letters of two scripts.",
-                   lambda t: t.translate(orthography._TO_CYRILLIC), known=known,
+                   lambda t: t.translate(orthography.TO_CYRILLIC), known=known,
                    what="that look the same, in letters of two scripts")  # fmt: skip
     known = groups("K607", "No two labels differ by punctuation or spacing alone.",
                    lambda t: _PUNCTUATION.sub("", _fold(t)), known=known,

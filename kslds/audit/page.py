@@ -12,7 +12,7 @@ from kslds.audit.findings import Facts, Finding, Leak, Spread
 from kslds.audit.rows import File
 from kslds.report.markup import Html, count, el, listed, percent, size, table
 from kslds.report.numbers import SEVERITIES
-from kslds.report.page import _POLICY, _STYLE
+from kslds.report.page import POLICY, STYLE
 
 _MAX_SIGNERS = 30
 _MAX_BINS = 20
@@ -408,10 +408,10 @@ def page(files: Sequence[File], *, facts: Facts, findings: Sequence[Finding]) ->
     head = el(
         "head",
         el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("title", f"{name}: audit"),
-        el("style", _STYLE, _MORE_STYLE),
+        el("style", STYLE, _MORE_STYLE),
     )
     intro = el(
         "header",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kslds.corpora import MARKS, Annotation, Source, choose, wrong_file
-from kslds.corpora.table import FIELDS, _annotation, _index, _text, read_lines
+from kslds.corpora.table import FIELDS, annotation, clean, field_of, read_lines
 from kslds.errors import AnnotationError, RecipeError
 
 _MAX_BYTES = 256 << 20
@@ -49,14 +49,14 @@ def read(source: Source) -> Iterator[Annotation]:
 
 
 def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
-    names = {field: _text(source.columns.get(field, field)) or "" for field in FIELDS}
+    names = {field: clean(source.columns.get(field, field)) or "" for field in FIELDS}
     items = list(read_items(path))
     keys = list(dict.fromkeys(key for _, item in items if isinstance(item, dict) for key in item))
     if names["recording"] not in keys and any(marks <= set(keys) for marks in MARKS.values()):
         raise wrong_file(
             path, adapter="jsonl", found=keys, expected=f"the key {names['recording']!r} and others"
         )
-    fields = _index(path, keys, names, source)
+    fields = field_of(path, keys, names, source)
     for where, item in items:
         row: dict[str, str | None] = {}
         problem = item if isinstance(item, str) else None
@@ -71,14 +71,14 @@ def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
                 unit=source.unit, problem=("K124", problem),
             )  # fmt: skip
         else:
-            yield _annotation(row, names, source, where)
+            yield annotation(row, names, source, where)
 
 
 def scalar(value: object) -> str | None:
     """A value of `read_json` as text, NFC; None where it is null, empty, or no single value."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _text(value) if isinstance(value, str) else None
+    return clean(value) if isinstance(value, str) else None
 
 
 # --------------------------------------------------------------------------- reading JSON

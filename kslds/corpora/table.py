@@ -82,15 +82,15 @@ def read(source: Source) -> Iterator[Annotation]:
 
 
 def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
-    names = {field: _text(source.columns.get(field, field)) or "" for field in FIELDS}
+    names = {field: clean(source.columns.get(field, field)) or "" for field in FIELDS}
     rows = read_cells(path, names=names.values())
     _, cells = next(rows)
-    header = [_text(cell) or "" for cell in cells]
-    index = _index(path, header, names, source)
+    header = [clean(cell) or "" for cell in cells]
+    index = field_of(path, header, names, source)
     for line, cells in rows:
         where = f"{path.name}:{line}"
         row = {
-            field: _text(cells[column]) if column < len(cells) else None
+            field: clean(cells[column]) if column < len(cells) else None
             for field, column in index.items()
         }
         if len(cells) > len(header):
@@ -105,12 +105,13 @@ def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
             continue
         if row["recording"] is not None:  # blanks are part of the name of a file
             row["recording"] = unicodedata.normalize("NFC", cells[index["recording"]])
-        yield _annotation(row, names, source, where)
+        yield annotation(row, names, source, where)
 
 
-def _annotation(
+def annotation(
     row: Mapping[str, str | None], names: Mapping[str, str], source: Source, where: str
 ) -> Annotation:
+    """A row as an annotation, with a `problem` where its unit, file or a boundary is unusable."""
     written = row.get("unit")
     unit = source.unit if written is None else _UNIT_NAMES.get(written.casefold())
     problem = None
@@ -143,7 +144,7 @@ def _annotation(
     )
 
 
-def _index(
+def field_of(
     path: Path, header: Sequence[str], names: Mapping[str, str], source: Source
 ) -> dict[str, int]:
     """Field to column number, for the fields that the file has."""
@@ -201,7 +202,7 @@ def read_rows(
     """
     rows = read_cells(path, names=known or names)
     line, cells = next(rows)
-    header = [_text(cell) or "" for cell in cells]
+    header = [clean(cell) or "" for cell in cells]
     for number, name in enumerate(header, start=1):
         if not name:
             raise AnnotationError(
@@ -238,7 +239,7 @@ def read_rows(
                     f"{path}, line {line}, column {name!r:.60}: the cell has a line break.",
                     hint="Check that every quotation mark is closed on its line.",
                 )
-        yield line, {name: _text(cell) or "" for name, cell in row.items()}
+        yield line, {name: clean(cell) or "" for name, cell in row.items()}
 
 
 def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, list[str]]]:
@@ -323,7 +324,7 @@ def _open_quote(lines: Sequence[str], delimiter: str) -> int | None:
 def _fit(header: str, delimiter: str, names: frozenset[str]) -> tuple[int, int]:
     """How well a delimiter splits the header: known columns, then columns at all."""
     cells = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True))
-    return len(names.intersection(map(_text, cells))), len(cells)
+    return len(names.intersection(map(clean, cells))), len(cells)
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -398,7 +399,8 @@ def _first_bad_byte(path: Path, encoding: str) -> str:
                 return "a byte"
 
 
-def _text(cell: str) -> str | None:
+def clean(cell: str) -> str | None:
+    """A cell's text, NFC and without blanks around it; None where nothing is left."""
     return unicodedata.normalize("NFC", cell).strip() or None
 
 

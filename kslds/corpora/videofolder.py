@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from kslds.corpora import END, Annotation, Source, choose, wrong_file
 from kslds.corpora.jsonl import read_items, scalar
 from kslds.corpora.table import FIELDS, read_rows
-from kslds.corpora.table import _annotation as table_row
+from kslds.corpora.table import annotation as table_row
 from kslds.errors import RecipeError
 
 _OPTIONS = {"layout": ("auto", "class", "split")}

@@ -7,15 +7,13 @@ file names and messages cannot become markup.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from kslds.codes import CODES
 from kslds.engine import Progress
-from kslds.manifest import Dataset, write_atomic, write_bytes
+from kslds.manifest import Dataset, write_bytes, write_spreadsheet
 from kslds.report.contact import choose, contact_sheet, write_sheet
 from kslds.report.numbers import clips_of, main_split, sign_names, summary
 from kslds.report.page import Data, page
@@ -71,25 +69,18 @@ def report(dataset: Dataset, *, progress: Progress | None = None) -> Path:
 
 def _write_csv(dataset: Dataset, table: str, columns: Sequence[str]) -> None:
     """All rows of a table, with the meaning of their codes, for a spreadsheet."""
-    with write_atomic(dataset.root / "reports" / f"{table}.csv") as file:
-        # With the mark of utf-8-sig, spreadsheets read Kazakh letters as such.
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*columns, "what", "what to do"])
+
+    def rows() -> Iterator[list[str]]:
+        yield [*columns, "what", "what to do"]
         for row in _rows(dataset, table, columns):
             known = CODES.get(row["code"])
             meaning = (known.title, known.action) if known else ("", "")
-            writer.writerow([*(_harmless(row[name]) for name in columns), *meaning])
-        text.detach()
+            yield [*(row[name] for name in columns), *meaning]
+
+    write_spreadsheet(dataset.root / "reports" / f"{table}.csv", rows())
 
 
 def _rows(dataset: Dataset, table: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     if dataset.has(table):
         for batch in dataset.arrow(table).select(list(columns)).to_batches(max_chunksize=10_000):
             yield from batch.to_pylist()
-
-
-def _harmless(cell: str | None) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    text = cell or ""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

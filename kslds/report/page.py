@@ -585,8 +585,8 @@ SECTIONS: Mapping[str, tuple[str, Section]] = {
 }
 """Sections in order: anchor → heading and what writes it."""
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_STYLE = Html("""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+STYLE = Html("""
 :root { color-scheme: light dark; --ink: #1f2937; --soft: #4b5563; --line: #d7dbe2;
   --back: #ffffff; --card: #f5f6f8; --accent: #1d5fc4; --ok: #166534; --bad: #b42318;
   --warn: #92500b; --heat: 29 95 196; }
@@ -656,10 +656,10 @@ def page(data: Data) -> Html:
     head = el(
         "head",
         el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("title", f"{name}: report"),
-        el("style", _STYLE),
+        el("style", STYLE),
     )
     intro = el(
         "header",
