@@ -284,19 +284,29 @@ def test_cells_whose_text_is_not_certain_are_refused(tmp_path: Path) -> None:
     assert [line.split("; expected")[0] for line in found] == [
         "K306 list.xlsx:2: column A ('id') is the number 7, only shown with zeros in front",
         "K306 list.xlsx:2: column C ('category') is a formula",
-        "K306 list.xlsx:3: column B ('kk') is a date (stored as 46054)",
+        "K306 list.xlsx:3: column B ('kk') is a date (2026-02-01)",
         "K306 list.xlsx:4: column C ('category') is merged (C4:C5)",
         "K306 list.xlsx:6: column B ('kk') holds the error #N/A",
-        "K306 list.xlsx:6: column C ('category') is a date (stored as 46054.52083333334)",
+        "K306 list.xlsx:6: column C ('category') is a date (2026-02-01 12:30:00)",
     ]
 
 
+MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+LINKS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+TYPES = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+ENTITY = '<!DOCTYPE s [<!ENTITY a "b"><!ENTITY c "&a;&a;">]>'
 PARTS = {
-    "_rels/.rels": '<Relationships><Relationship Id="a" Type="x/officeDocument" Target="b.xml"/></Relationships>',
-    "_rels/b.xml.rels": '<Relationships><Relationship Id="s" Type="x/worksheet" Target="/s.xml"/></Relationships>',
-    "b.xml": '<w xmlns:r="urn:r"><sheets><sheet name="S" r:id="s"/></sheets></w>',
-    "s.xml": "<s><sheetData><row><c t='inlineStr'><is><r><t>k</t></r><r><t>k</t></r><rPh><t>x</t></rPh></is></c></row><row><c t='str'><v>су</v></c></row></sheetData></s>",
+    "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    f'<Override PartName="/xl/workbook.xml" ContentType="{TYPES}.sheet.main+xml"/></Types>',
+    "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    f'<Relationship Id="s" Type="{LINKS}/worksheet" Target="/s.xml"/></Relationships>',
+    "xl/workbook.xml": f'<workbook {MAIN} xmlns:r="{LINKS}"><sheets><sheet name="S" sheetId="1" r:id="s"/></sheets></workbook>',
+    "s.xml": f"<worksheet {MAIN}><sheetData><row><c t='inlineStr'><is><r><t>k</t></r><r><t>k_x000D_</t></r><rPh sb='0' eb='1'><t>x</t></rPh></is></c></row><row><c t='str'><v>су</v></c></row></sheetData></worksheet>",
 }
+
+
+def rows_of(content: str, *, after: str = "") -> str:
+    return f"<worksheet {MAIN}><sheetData>{content}</sheetData>{after}</worksheet>"
 
 
 def by_hand(folder: Path, **changes: str) -> Path:
@@ -311,19 +321,20 @@ def by_hand(folder: Path, **changes: str) -> Path:
 
 
 def test_cells_without_addresses_and_rich_text(tmp_path: Path) -> None:
-    assert [row.cells for row in sheet.read(by_hand(tmp_path))] == [["kk"], ["су"]]
+    assert [row.cells for row in sheet.read(by_hand(tmp_path))] == [["kk\r"], ["су"]]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('<!DOCTYPE s [<!ENTITY a "b">]><s>&a;</s>', "not a readable XLSX"),
-        ("<s><sheetData><row>", "not a readable XLSX"),
-        ("<s><row r='5'/><row r='5'/></s>", "row 5 follows row 5"),
-        ("<s><row r='99999999'/></s>", "row 99999999"),
-        ("<s><row><c t='s'><v>5</v></c></row></s>", "there is no string 5"),
-        ("<s><row><c><v>x</v></c></row></s>", "not a readable XLSX"),
-        ("<s><row><c r='ZZZ1'><v>1</v></c></row></s>", "more than 256 columns"),
+        (ENTITY + rows_of("<row><c t='str'><v>&c;</v></c></row>"), "not a readable XLSX"),
+        ("<!DOCTYPE s>" + rows_of(""), "not a readable XLSX"),
+        (f"<worksheet {MAIN}><sheetData><row>", "not a readable XLSX"),
+        (rows_of("<row r='5'/><row r='5'/>"), "row 5 follows row 5"),
+        (rows_of("<row r='99999999'/>"), "row 99999999"),
+        (rows_of("<row><c t='s'><v>5</v></c></row>"), "not a readable XLSX"),
+        (rows_of("<row><c><v>x</v></c></row>"), "not a readable XLSX"),
+        (rows_of("<row><c r='ZZZ1'><v>1</v></c></row>"), "more than 256 columns"),
     ],
 )
 def test_a_hostile_sheet(tmp_path: Path, content: str, message: str) -> None:
@@ -331,13 +342,68 @@ def test_a_hostile_sheet(tmp_path: Path, content: str, message: str) -> None:
         sheet.read(by_hand(tmp_path, sheet=content))
 
 
-def test_an_archive_that_would_unpack_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
-    path = by_hand(tmp_path, bomb="0" * (sheet.MAX_UNPACKED + 1))
+@pytest.mark.parametrize("size", [sheet.MAX_UNPACKED + 1, 3 * 2**20])
+def test_an_archive_that_would_unpack_to_too_much_is_not_unpacked(
+    tmp_path: Path, size: int
+) -> None:
+    path = by_hand(tmp_path, bomb="0" * size)
     assert path.stat().st_size < 1_000_000
     began = time.monotonic()
     with pytest.raises(AnnotationError, match="would unpack to"):
         sheet.read(path)
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("name", ["xl/styles.xml", "xl/workbook.xml", "[Content_Types].xml"])
+def test_entities_are_refused_in_every_part(tmp_path: Path, name: str) -> None:
+    whole = book(tmp_path, ["id", "kk"])
+    path = tmp_path / "entities.xlsx"
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
+        for part in old.namelist():
+            new.writestr(part, (ENTITY.encode() if part == name else b"") + old.read(part))
+    with pytest.raises(AnnotationError, match=r"DTDForbidden\(name='s'"):
+        sheet.read(path)
+
+
+def test_a_few_bytes_that_stand_for_billions_of_cells(tmp_path: Path) -> None:
+    every = "A1:XFD1048576"
+    after = (
+        f"<mergeCells><mergeCell ref='{every}'/></mergeCells>"
+        f"<hyperlinks><hyperlink ref='{every}' display='x'/></hyperlinks>"
+    )
+    content = rows_of("<row><c t='str'><v>kk</v></c></row>", after=after)
+    content = content.replace("<sheetData>", f"<dimension ref='{every}'/><sheetData>")
+    began = time.monotonic()
+    (row,) = sheet.read(by_hand(tmp_path, sheet=content))
+    assert time.monotonic() - began < 1
+    assert row.cells == ["kk"]
+    assert len(row.wrong) == sheet.MAX_COLUMNS
+    assert row.wrong[1] == (1, f"is merged ({every}); expected every cell to hold its own text")
+
+
+def test_built_in_dates_of_east_asia(tmp_path: Path) -> None:
+    path = by_hand(
+        tmp_path,
+        sheet=rows_of("<row><c s='1'><v>46054</v></c></row>"),
+        **{
+            "xl/styles.xml": f"<styleSheet {MAIN}><cellXfs><xf/><xf numFmtId='31'/></cellXfs></styleSheet>"
+        },
+    )
+    assert "is a date (46054)" in sheet.read(path)[0].wrong[0][1]
+
+
+def test_an_edition_that_is_not_understood_is_not_empty(tmp_path: Path) -> None:
+    whole = book(tmp_path, ["id", "kk"])
+    path = tmp_path / "strict.xlsx"
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
+        for part in old.namelist():
+            data = old.read(part)
+            for kind in (b"spreadsheetml", b"officeDocument"):
+                start = b"http://schemas.openxmlformats.org/" + kind + b"/2006/"
+                data = data.replace(start, b"http://purl.oclc.org/ooxml/" + kind + b"/")
+            new.writestr(part, data)
+    with pytest.raises(AnnotationError, match="not Strict Open XML"):
+        sheet.read(path)
 
 
 def test_an_archive_of_something_else(tmp_path: Path) -> None:
