@@ -536,6 +536,20 @@ def resize(
     for _ in run(_render, jobs, stage="resize", workers=workers, progress=progress):
         pass
 
+    rendered, dropped = _outcome(jobs)
+    _sweep(folder, keep={job.pack_path(e) for job in jobs for e in job.encodings})
+    dataset.write("clips", rendered)
+    dataset.close_books(
+        "resize",
+        rows_in=len(clips),
+        rows_out=len(rendered),
+        dropped=dropped,
+        facts={"frames": sum(c.num_frames for c in rendered)},
+    )
+
+
+def _outcome(jobs: Iterable[_Job]) -> tuple[list[Clip], list[Dropped]]:
+    """What the packs say became of the plan."""
     rendered: list[Clip] = []
     dropped: list[Dropped] = []
     for job in jobs:
@@ -556,15 +570,7 @@ def resize(
                 continue
             known.pop("frame_sizes", None)
             rendered.append(dataclasses.replace(clip, **cast(Any, known)))
-    _sweep(folder, keep={job.pack_path(e) for job in jobs for e in job.encodings})
-    dataset.write("clips", rendered)
-    dataset.close_books(
-        "resize",
-        rows_in=len(clips),
-        rows_out=len(rendered),
-        dropped=dropped,
-        facts={"frames": sum(c.num_frames for c in rendered)},
-    )
+    return rendered, dropped
 
 
 def _pose_shape(recordings: Iterable[Recording], folder: Path | None) -> tuple[int, int] | None:

@@ -563,13 +563,8 @@ def ingest(
     )
     withdrawn = {s.signer_id for s in signers.values() if s.consent_withdrawn}
     segments = _read_segments(annotations, recordings=found, withdrawn=withdrawn)
-    absent = [row for row in segments.dropped if row.code == "K103"]
-    if absent and options.missing == "error":
-        raise MissingFile(
-            f"{len(absent)} row(s) name recordings that are not there; the first: "
-            f"{absent[0].reason}.",
-            hint='Fetch them, or set [ingest] missing = "drop".',
-        )
+    if options.missing == "error":
+        _check_present(segments.dropped)
 
     signers_of: dict[str, set[str]] = defaultdict(set)
     for segment in segments.rows.values():
@@ -588,16 +583,7 @@ def ingest(
     for signer_id in sorted(set().union(*signers_of.values())):
         signers.setdefault(signer_id, Signer(signer_id=signer_id))
 
-    poses = pose.Attached()
-    if options.poses is not None:
-        poses = pose.attach(
-            Path(options.poses), recordings=found.rows.values(), timings=found.timings
-        )
-        found.rows |= {row.recording_id: row for row in poses.recordings}
-        found.issues += [
-            _issue("K129", table="recordings", key=name, message=message)
-            for name, message in poses.problems
-        ]
+    points = _attach_poses(found, options.poses)
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
     dataset.write("recordings", found.rows.values())
@@ -620,13 +606,41 @@ def ingest(
         rows_out=len(segments.rows),
         dropped=segments.dropped,
     )
+    inputs = _hashes(found, files)
+    dataset.update_provenance(inputs=inputs, pose_points=points)
+
+
+def _hashes(found: _Recordings, files: Mapping[Path, str]) -> dict[str, str]:
     inputs = {f"media/{name}": found.rows[i].content_sha256 for name, i in found.by_name.items()}
     for path, name in files.items():
         try:
             inputs[f"annotations/{name}"] = sha256_file(path)
         except OSError:
             continue  # its row in `dropped` says that it cannot be read
-    dataset.update_provenance(inputs=inputs, pose_points=list(poses.points))
+    return inputs
+
+
+def _check_present(dropped: Iterable[Dropped]) -> None:
+    absent = [row for row in dropped if row.code == "K103"]
+    if absent:
+        raise MissingFile(
+            f"{len(absent)} row(s) name recordings that are not there; the first: "
+            f"{absent[0].reason}.",
+            hint='Fetch them, or set [ingest] missing = "drop".',
+        )
+
+
+def _attach_poses(found: _Recordings, folder: str | None) -> list[str]:
+    """Fill in which recordings have poses; returns the names of the points."""
+    if folder is None:
+        return []
+    poses = pose.attach(Path(folder), recordings=found.rows.values(), timings=found.timings)
+    found.rows |= {row.recording_id: row for row in poses.recordings}
+    found.issues += [
+        _issue("K129", table="recordings", key=name, message=message)
+        for name, message in poses.problems
+    ]
+    return list(poses.points)
 
 
 def _recording_issues(found: _Recordings, used: Mapping[str, int]) -> list[Issue]:
