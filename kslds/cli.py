@@ -80,6 +80,16 @@ def _changing(root: Path) -> Iterator[tuple[Dataset, Recipe]]:
         yield dataset, recipes.of(dataset)
 
 
+def _pairs(given: list[str] | None, *, option: str, example: str) -> dict[str, str] | None:
+    """``KEY=VALUE`` arguments as a dict; None where there is none."""
+    from kslds.errors import UsageError
+
+    for pair in given or ():
+        if "=" not in pair:
+            raise UsageError(f"{option} {pair}: expected KEY=VALUE, such as {example}.")
+    return dict(pair.split("=", 1) for pair in given) if given else None
+
+
 def _split_list(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -128,7 +138,10 @@ def ingest(
     ] = None,
     adapter: Annotated[
         str | None,
-        typer.Option(help="table, elan, or package.module:function.", show_default=False),
+        typer.Option(
+            help="table, elan, slovo …, or package.module:function; see docs/corpora.md.",
+            show_default=False,
+        ),
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -146,6 +159,21 @@ def ingest(
     signers: Annotated[
         str | None, typer.Option(help="CSV of signers and consent.", show_default=False)
     ] = None,
+    poses: Annotated[
+        str | None,
+        typer.Option(help="Folder of pose files named as the recordings.", show_default=False),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KEY=VALUE of the adapter, such as subset=100; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(help="Rows without a recording: drop or error.", show_default=False),
+    ] = None,
     licence: Annotated[
         str | None, typer.Option(help="Licence of the recordings.", show_default=False)
     ] = None,
@@ -158,9 +186,8 @@ def ingest(
     from kslds.ingest import IngestOptions
     from kslds.manifest import Dataset
 
-    wrong = [pair for pair in column or [] if "=" not in pair]
-    if wrong:
-        raise UsageError(f"--column {wrong[0]}: expected FIELD=COLUMN, such as gloss=label.")
+    columns = _pairs(column, option="--column", example="gloss=label")
+    options = _pairs(option, option="--option", example="subset=100")
     dataset = Dataset(out, create=True)
     with dataset.lock(), progress_bars() as progress:
         recipe = recipes.of(dataset)
@@ -176,7 +203,10 @@ def ingest(
             media=tuple(media) if media else None,
             annotations=tuple(annotations) if annotations else None,
             adapter=adapter,
-            columns=dict(pair.split("=", 1) for pair in column) if column else None,
+            columns=columns,
+            options=options,
+            poses=poses,
+            missing=missing,
             unit=unit,
             tiers=tuple(tier) if tier else None,
             signers=signers,
@@ -198,6 +228,7 @@ def _absolute(recipe: Recipe) -> Recipe:
         media=tuple(str(Path(p).absolute()) for p in options.media),
         annotations=tuple(str(Path(p).absolute()) for p in options.annotations),
         signers=str(Path(options.signers).absolute()) if options.signers else None,
+        poses=str(Path(options.poses).absolute()) if options.poses else None,
     )
 
 
@@ -258,6 +289,12 @@ def trim(
         str | None,
         typer.Option(help="source, or frames per second to resample to.", show_default=False),
     ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            help="LEFT,TOP,WIDTH,HEIGHT in pixels of the picture, or none.", show_default=False
+        ),
+    ] = None,
     output: OutputFormat = Format.table,
 ) -> None:
     """Resolve sign boundaries into exact frame spans; decodes nothing."""
@@ -265,10 +302,16 @@ def trim(
 
     with _changing(root) as (dataset, recipe):
         rate = fps if fps in (None, "source") else _number(fps)
-        recipe = _change(recipe, "clips", margin_ms=margin_ms, fps=rate)
+        recipe = _change(recipe, "clips", margin_ms=margin_ms, fps=rate, crop=_box(crop))
         recipes.run_trim(dataset, recipe)
         recipes.write(recipe, root=dataset.root)
     show_dataset(dataset, output)
+
+
+def _box(text: str | None) -> str | tuple[int, ...] | None:
+    """Four whole numbers; other text as it is, for the options to judge."""
+    parts = (text or "").split(",")
+    return tuple(map(int, parts)) if len(parts) == 4 and all(map(str.isdecimal, parts)) else text
 
 
 def _number(text: str) -> float:
@@ -314,7 +357,10 @@ def split(
     root: Dir,
     by: Annotated[
         str | None,
-        typer.Option(help="signer, age, sentence, loso, kfold or list.", show_default=False),
+        typer.Option(
+            help="signer, age, sentence, loso, kfold, list, published or krsl-paper.",
+            show_default=False,
+        ),
     ] = None,
     fraction: Annotated[
         list[str] | None,

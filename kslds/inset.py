@@ -25,8 +25,9 @@ _SAMPLES = 48
 _WIDTH = 320
 _LINES = 14
 _MIN_AREA, _MAX_AREA = 0.02, 0.6
-_MAX_ASPECT = 3.0
-_MIN_BORDER = 6.0  # grey levels of a lasting edge, of 255
+_MAX_ASPECT = 2.2
+_EDGE = 6.0  # grey levels of a lasting edge, of 255
+_MIN_BORDER = 0.85  # the part of a side along which there must be one
 _LIVELIER = 3.0
 
 
@@ -123,11 +124,20 @@ def _strongest(profile: Plane) -> list[int]:
     return sorted({0, len(profile) - 1, *taken})
 
 
+def _lasting(edges: Plane, *, axis: int) -> Plane:
+    """1 where an edge lasts, here or one sample beside."""
+    there = edges > _EDGE
+    beside = np.roll(there, 1, axis=axis) | np.roll(there, -1, axis=axis)
+    return (there | beside).astype(np.float32)
+
+
 def _best(upright: Plane, level: Plane, moving: Plane) -> tuple[int, int, int, int] | None:
     """(left, right, top, bottom) of the best box, in samples."""
     height, width = moving.shape
-    down = np.pad(upright.cumsum(axis=0), ((1, 0), (0, 0)))  # sums along columns
-    across = np.pad(level.cumsum(axis=1), ((0, 0), (1, 0)))  # sums along rows
+    # Of a side it counts how much of it is an edge: people have strong outlines, but no straight
+    # ones. A line may fall between two samples, so its neighbours count as well.
+    down = np.pad(_lasting(upright, axis=1).cumsum(axis=0), ((1, 0), (0, 0)))
+    across = np.pad(_lasting(level, axis=0).cumsum(axis=1), ((0, 0), (1, 0)))
     area = np.pad(moving.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     # Lines need not cross the whole picture: the strongest tenth of a line speaks for it.
     columns = _strongest(np.sort(upright, axis=0)[-height // 4 :].mean(axis=0))

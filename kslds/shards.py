@@ -243,7 +243,8 @@ def _parquet_schema(classes: Sequence[str], *, poses: bool) -> pa.Schema:
 _FIELD_TYPES = {
     f.name: f.type
     for f in schema.arrow_schema(Clip)
-    if f.name not in ("segment_id", "first_pts", "last_pts", "resampled", "psnr_db")
+    if f.name
+    not in ("segment_id", "published_split", "first_pts", "last_pts", "resampled", "psnr_db")
 } | {"label": pa.int64()}
 
 

@@ -72,7 +72,7 @@ class Source:
     tiers: tuple[str, ...] = ()
     """Tier names or glob patterns to read segments from (ELAN)."""
     options: Mapping[str, str] = field(default_factory=dict)
-    """What only one adapter knows, as ``{ subset = "asl100" }``; an unknown key is an error."""
+    """What only one adapter knows, as ``{ subset = "100" }``; an unknown key is an error."""
     media: tuple[str, ...] = ()
     """Names of the media files, sorted; some collections say everything in them."""
 
