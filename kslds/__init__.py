@@ -9,21 +9,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kslds.loader import Stream, load
+    from kslds.loader import Sampling, Stream, load, merge_states, mix, to_device
     from kslds.manifest import Dataset
     from kslds.manifest import Dataset as open  # noqa: A004
     from kslds.recipe import build
     from kslds.recipe import read as read_recipe
 
-__all__ = ["Dataset", "Stream", "build", "load", "open", "read_recipe"]
+__all__ = [
+    "Dataset",
+    "Sampling",
+    "Stream",
+    "build",
+    "load",
+    "merge_states",
+    "mix",
+    "open",
+    "read_recipe",
+    "to_device",
+]
 
 _HOMES = {
     "Dataset": ("manifest", "Dataset"),
+    "Sampling": ("sampling", "Sampling"),
     "Stream": ("loader", "Stream"),
     "build": ("recipe", "build"),
     "load": ("loader", "load"),
+    "merge_states": ("state", "merge_states"),
+    "mix": ("loader", "mix"),
     "open": ("manifest", "Dataset"),
     "read_recipe": ("recipe", "read"),
+    "to_device": ("batches", "to_device"),
 }
 
 

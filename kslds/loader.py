@@ -1,8 +1,11 @@
 """Streaming samples out of shards: by index, from any storage, exactly once per epoch.
 
 The order of an epoch is a permutation of all samples that depends on the seed and the
-epoch only. Ranks and workers each take every n-th of what is left of it, so together they
-see every sample once, and a state needs to say no more than how far each of them got.
+epoch only. Ranks and workers take turns over what is left of it, so together they see every
+sample once, and a state needs to say no more than how far each of them got.
+
+Below this module: `order` (who takes what), `side` (the bytes and pixels of a sample),
+`batches` (threads and buffers), `sampling` (which frames), `where` (which samples).
 """
 
 from __future__ import annotations
@@ -11,203 +14,140 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
-import fsspec
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from kslds import schema
-from kslds.errors import (
-    CorruptData,
-    HubError,
-    IncompleteDataset,
-    KsldsError,
-    MissingExtra,
-    MissingFile,
-    UsageError,
-)
-from kslds.pack import SHARD_NAME, Member
-from kslds.video import ENCODINGS, read_frames, read_jpegs
+from kslds import order as orders
+from kslds.batches import Buffer, collate, in_order, new_array, to_device, to_torch
+from kslds.errors import CorruptData, KsldsError, MissingExtra, MissingFile, UsageError
+from kslds.order import Lane, Mixed, Order, Plain, Rows, Stripe
+from kslds.sampling import SAMPLINGS, Sampling, frame_indices, named
+from kslds.side import AGAIN, Side, Slot, read_index
+from kslds.state import MOST_BLOCK, MOST_LANES, State, merge_states, whole
+from kslds.storage import Cache, Storage
+from kslds.video import ENCODINGS
+from kslds.where import parse
 
-if TYPE_CHECKING or find_spec("torch") is None:
+__all__ = [
+    "SAMPLINGS",
+    "Sampling",
+    "Stream",
+    "frame_indices",
+    "load",
+    "merge_states",
+    "mix",
+    "to_device",
+]
 
-    class _Base:
-        """What a stream is where torch is not installed."""
-else:
-    from torch.utils.data import IterableDataset as _Base
-
-SAMPLINGS = ("uniform", "random", "all")
+_MOST_FRAMES = 100_000
+_MOST_THREADS = 1_000
+_MOST_ROWS = 2**40
+_REMOTE_THREADS = 16
+_BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Entry:
-    """Where one sample lies: both members of it in one byte range of one shard."""
+class _Reading:
+    """How a stream reads and what it yields: the arguments of `load`, checked."""
 
-    shard: str
-    key: str
-    video: Member
-    json: Member
-
-
-class _Storage:
-    """A folder on any storage that fsspec knows."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        try:
-            self._fs, self._root = fsspec.core.url_to_fs(path)
-        except (ImportError, ValueError) as error:
-            raise UsageError(f"{path!r} cannot be opened: {error}.") from error
-
-    def read(self, name: str, *, start: int | None = None, size: int | None = None) -> bytes:
-        """A file's bytes, or a range of them.
-
-        Raises:
-            MissingFile: There is no such file.
-        """
-        end = None if start is None or size is None else start + size
-        try:
-            return cast(bytes, self._fs.cat_file(f"{self._root}/{name}", start=start, end=end))
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise MissingFile(f"there is no {name} in {self.path}.") from error
+    num_frames: int | None
+    sampling: Sampling
+    output: str
+    batch_size: int | None
+    drop_last: bool
+    threads: int | None
+    pin_memory: bool
+    seed: int
+    rank: int
+    world_size: int
+    even: bool
 
 
-def _hub_revision(path: str) -> str:
-    """``hf://datasets/org/name@tag`` with the tag resolved to a commit, once for all reads."""
-    if not path.startswith("hf://"):
-        return path
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    body = path.removeprefix("hf://").removeprefix("datasets/").rstrip("/")
-    repo, _, revision = body.partition("@")
-    if repo.count("/") != 1:
-        raise UsageError(
-            f"{path!r}: expected hf://datasets/org/name or hf://datasets/org/name@tag."
-        )
-    try:
-        info = HfApi().dataset_info(repo, revision=revision or None)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise HubError(
-            f"{path} cannot be opened: {type(error).__name__}: {str(error).splitlines()[0]}",
-            hint="Check the name; a gated dataset needs access and a login: hf auth login",
-        ) from error
-    return f"hf://datasets/{repo}@{info.sha}"
-
-
-def frame_indices(
-    num_frames: int, *, wanted: int | None, sampling: str, rng: np.random.Generator | None = None
-) -> list[int]:
-    """Which frames of a clip to read.
-
-    Args:
-        num_frames: Frames of the clip.
-        wanted: How many; None for ``all``.
-        sampling: ``uniform``: the middles of `wanted` equal parts of the clip. ``random``: one
-            random offset within the parts, the same for all, so frames stay evenly spaced and
-            the start is random. ``all``: every frame.
-        rng: Source of the random offset.
-
-    Returns:
-        Ascending indices; a clip shorter than `wanted` repeats frames.
-    """
-    if sampling == "all" or wanted is None:
-        return list(range(num_frames))
-    offset = 0.5 if sampling == "uniform" or rng is None else float(rng.random())
-    return [min(int((k + offset) * num_frames / wanted), num_frames - 1) for k in range(wanted)]
-
-
-class Stream(_Base):
-    """Samples of one side of a split; `load` returns one.
+class Stream:
+    """Samples of one side of a split, or of several datasets; `load` and `mix` return one.
 
     Iterating yields dicts: ``video`` uint8 (T, C, H, W), ``key``, and every field of the
-    sample's JSON (``gloss_id``, ``label``, ``signer_id``, ``emotion``, ``num_frames`` …).
-    Each pass over it is one epoch. Where torch is installed it is a
+    sample's JSON (``gloss_id``, ``label``, ``signer_id``, ``emotion``, ``num_frames`` …); with
+    `batch_size`, dicts of batches. Each pass over it is one epoch. Where torch is installed it is a
     `torch.utils.data.IterableDataset`.
+
+    Attributes:
+        classes: Every ``gloss_id``, sorted; ``label`` is an index into it.
+        dataset_sha256: Hash of the dataset's content.
+        split: The side.
     """
 
     def __init__(
         self,
+        sides: Sequence[Side],
         *,
-        storage: _Storage,
-        index: Mapping[str, Any],
-        split: str,
-        num_frames: int | None,
-        sampling: str,
-        shuffle: bool,
-        seed: int,
-        output: str,
-        rank: int,
-        world_size: int,
+        rows: Rows,
+        order: Order,
+        order_name: Mapping[str, Any],
+        classes: tuple[str, ...],
+        reading: _Reading,
     ) -> None:
-        super().__init__()
-        self.classes: tuple[str, ...] = tuple(index["classes"])
-        self.dataset_sha256: str = index["dataset_sha256"]
-        self.split = split
-        self._storage = storage
-        self._encoding = ENCODINGS[index["encoding"]]
-        self._folder = f"shards/{self._encoding.name}"
-        self._num_frames, self._sampling = num_frames, sampling
-        self._shuffle, self._seed, self._output = shuffle, seed, output
-        self._rank, self._world_size = rank, world_size
-        self._entries = self._read_entries(index)
+        self.classes = classes
+        self.dataset_sha256: str = order_name["dataset_sha256"]
+        self.split: str = order_name["split"]
+        self._sides = tuple(sides)
+        self._starts = np.cumsum([0, *(len(side) for side in sides)])
+        self._labels = [[classes.index(name) for name in side.classes] for side in sides]
+        self._rows = rows
+        self._order, self._order_name, self._reading = order, dict(order_name), reading
         self._epoch = 0
-        self._progress: list[list[int]] = []
-        self._mine = (0, 1, 0)
-        self._own: tuple[int, ...] | None = None
-        self._skip = 0
+        self._progress: list[Stripe] = []
+        self._lane, self._taken = self._here(), 0
+        self._own: tuple[Lane, int] | None = None
 
     # what there is
 
-    def _read_entries(self, index: Mapping[str, Any]) -> list[_Entry]:
-        entries: list[_Entry] = []
-        for shard in index["splits"][self.split]["shards"]:
-            if not SHARD_NAME.fullmatch(shard["file"]):
-                raise ValueError(f"{shard['file']!r} is not the name of a shard")
-            name = shard["file"].removesuffix(".tar") + ".index.parquet"
-            data = self._storage.read(f"{self._folder}/{name}")
-            if hashlib.sha256(data).hexdigest() != shard["index_sha256"]:
-                raise CorruptData(
-                    f"{self._storage.path}: {self._folder}/{name} does not have the hash that "
-                    "index.json states.",
-                    hint=_AGAIN,
-                )
-            members = schema.from_table(Member, pq.read_table(pa.BufferReader(data)))
-            videos = {m.key: m for m in members if m.field == self._encoding.field}
-            texts = {m.key: m for m in members if m.field == "json"}
-            for key, video in videos.items():
-                tar = f"{self._folder}/{shard['file']}"
-                entries.append(_Entry(shard=tar, key=key, video=video, json=texts[key]))
-        return entries
-
     def __len__(self) -> int:
-        """Samples of this split that this rank sees in a whole epoch."""
-        return len(range(self._rank, len(self._entries), self._world_size))
+        """Samples that this rank sees in a whole epoch; with `batch_size`, batches."""
+        length, reading = self._order.length, self._reading
+        if reading.even:
+            length -= length % reading.world_size
+        number = len(range(reading.rank, length, reading.world_size))
+        size = reading.batch_size or 1
+        return number // size if reading.drop_last else -(-number // size)
 
     def __repr__(self) -> str:
-        return f"Stream(split={self.split!r}, samples={len(self._entries)})"
+        return f"Stream(split={self.split!r}, samples={self._order.length})"
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type[Stream]:
+        # `isinstance` asks here. Torch takes a second to import and is not needed to read, so a
+        # stream becomes one of its datasets when torch looks at it.
+        data = sys.modules.get("torch.utils.data")
+        if data is not None:
+            data.IterableDataset.register(Stream)
+        return type(self)
+
+    def fields(self) -> Iterator[dict[str, Any]]:
+        """Every sample's fields without its ``video``, of which nothing is read.
+
+        All that `where` chose, in the order of the shards, for every rank and worker, wherever the
+        epoch stands; and it leaves the epoch where it is. `balance` and weights do not count.
+        """
+        for row in self._rows:
+            side, local = self._locate(int(row))
+            yield self._plain(side, self._sides[side].fields(local))
 
     # order
 
-    def _left(self) -> npt.NDArray[np.int64]:
-        """The samples that this epoch has not yielded yet, in its order, for all ranks."""
-        number = len(self._entries)
-        if self._shuffle:
-            rng = np.random.Generator(np.random.PCG64([self._seed, self._epoch]))
-            left = rng.permutation(number)
-        else:
-            left = np.arange(number)
-        for counts in self._progress:
-            place = np.arange(len(left))
-            done = np.asarray(counts)[place % len(counts)]
-            left = left[place // len(counts) >= done]
+    def _left(self) -> Rows:
+        """The places that this epoch has not yielded yet, in its order, for all ranks."""
+        left: Rows = np.arange(self._order.length)
+        for stripe in self._progress:
+            left = stripe.left(left)
+        if self._reading.even:
+            left = left[: len(left) - len(left) % self._reading.world_size]
         return left
 
     def set_epoch(self, epoch: int) -> None:
@@ -216,91 +156,129 @@ class Stream(_Base):
         Raises:
             UsageError: The epoch is not a whole number from 0.
         """
-        self._epoch = _whole("epoch", epoch, least=0)
-        self._progress, self._mine = [], (0, 1, 0)
-        self._own, self._skip = None, 0
+        self._epoch = whole("epoch", epoch, least=0)
+        self._progress, self._taken, self._own = [], 0, None
 
-    @staticmethod
-    def _worker() -> tuple[int, int]:
-        if find_spec("torch") is not None:
-            from torch.utils.data import get_worker_info
+    def _here(self) -> Lane:
+        """The lane of this process."""
+        worker = _worker()
+        return Lane(
+            rank=self._reading.rank,
+            ranks=self._reading.world_size,
+            worker=0 if worker is None else worker.id,
+            workers=1 if worker is None else worker.num_workers,
+            block=self._reading.batch_size or 1,
+        )
 
-            info = get_worker_info()
-            if info is not None:
-                return info.id, info.num_workers
-        return 0, 1
+    def _threads(self) -> int:
+        """How many threads read; 0: none but the caller's."""
+        if self._reading.threads is not None:
+            return self._reading.threads
+        alone = _worker() is None
+        if not all(side.storage.is_local for side in self._sides):
+            return _REMOTE_THREADS if alone else _REMOTE_THREADS // 4
+        if self._reading.batch_size is None:
+            return 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+        return min(cores, _REMOTE_THREADS) if alone else 1
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        worker, num_workers = self._worker()
-        lanes = self._world_size * num_workers
-        # Workers of one rank are neighbours, so that a DataLoader, which takes a batch from
-        # each worker in turn, stays close to the epoch's order.
-        lane = self._rank * num_workers + worker
-        mine = self._left()[lane::lanes]
-        self._mine, self._skip = (lane, lanes, 0), 0
+        self._lane, self._taken = self._here(), 0
+        lane = self._lane
         if self._own is not None:
-            if self._own[:2] != (lane, lanes):
+            theirs, self._taken = self._own
+            if theirs != lane:
                 raise UsageError(
-                    f"this state was taken by worker {self._own[0]} of {self._own[1]}, and is "
-                    f"loaded by {lane} of {lanes}.",
-                    hint="Keep the number of workers, or use state_dict(batches=…).",
+                    f"this state was taken by worker {theirs.worker} of {theirs.workers}, rank "
+                    f"{theirs.rank} of {theirs.ranks}, in blocks of {theirs.block}, and is loaded "
+                    f"by worker {lane.worker} of {lane.workers}, rank {lane.rank} of "
+                    f"{lane.ranks}, in blocks of {lane.block}.",
+                    hint="Keep these numbers, or join the states of all: kslds.merge_states",
                 )
-            self._skip = self._own[2]
-        for count, position in enumerate(mine[self._skip :], start=1):
-            sample = self._sample(int(position))
-            self._mine = (lane, lanes, count)
-            yield sample
+        places = lane.of(self._left())[self._taken * lane.block :]
+        read = self._batches if self._reading.batch_size else self._samples
+        for item in read(places, self._threads()):
+            self._taken += 1
+            yield item
         self.set_epoch(self._epoch + 1)
 
     # samples
 
-    def _sample(self, position: int) -> dict[str, Any]:
-        entry = self._entries[position]
-        video, text = self._read(entry, entry.video, entry.json)
-        fields = json.loads(text)
-        rng = np.random.Generator(np.random.PCG64([self._seed, self._epoch, position]))
-        indices = frame_indices(
-            fields["num_frames"], wanted=self._num_frames, sampling=self._sampling, rng=rng
+    def _samples(self, places: Rows, threads: int) -> Iterator[dict[str, Any]]:
+        rows = self._order.epoch(self._epoch)[places]
+        tasks = (
+            partial(self._sample, int(row), rng=(self._reading.seed, self._epoch, int(place)))
+            for row, place in zip(rows, places, strict=True)
         )
-        sizes = fields.pop("frame_sizes", None)
-        if sizes is None:
-            frames = read_frames(video, indices=indices)
-        else:
-            offsets = np.concatenate([[0], np.cumsum(sizes)])
-            frames = read_jpegs([video[offsets[i] : offsets[i + 1]] for i in indices])
-        picture: Any = np.ascontiguousarray(frames.transpose(0, 3, 1, 2))
-        if self._output == "torch":
-            import torch
+        for sample in in_order(tasks, threads=threads, ahead=2 * threads):
+            sample["video"] = np.ascontiguousarray(self._windows(sample["video"]))
+            yield to_torch(sample) if self._reading.output == "torch" else sample
 
-            picture = torch.from_numpy(picture)
-        return {"key": entry.key, "video": picture, **_plain(fields)}
+    def _batches(self, places: Rows, threads: int) -> Iterator[dict[str, Any]]:
+        size = self._reading.batch_size or 1
+        if self._reading.drop_last:
+            places = places[: len(places) - len(places) % size]
+        rows = self._order.epoch(self._epoch)[places]
+        # A worker has no accelerator; a DataLoader pins what workers send it, if asked to.
+        pin = self._reading.pin_memory and _worker() is None
 
-    def _read(self, entry: _Entry, *members: Member) -> list[bytes]:
-        """The bytes of members that lie side by side, checked against the index."""
-        start = min(m.offset for m in members)
-        size = max(m.offset + m.size for m in members) - start
-        data = self._storage.read(entry.shard, start=start, size=size)
-        found = [data[m.offset - start :][: m.size] for m in members]
-        for member, part in zip(members, found, strict=True):
-            if hashlib.sha256(part).hexdigest() != member.sha256:
-                raise CorruptData(
-                    f"{self._storage.path}: {entry.shard}: the bytes of {entry.key}."
-                    f"{member.field} are not those of its index.",
-                    hint=_AGAIN,
-                )
-        return found
+        def tasks() -> Iterator[Callable[[], tuple[Buffer, dict[str, Any]]]]:
+            for first in range(0, len(rows), size):
+                here = range(first, min(first + size, len(rows)))
+                buffer = Buffer(len(here), pin=pin)
+                for number, at in enumerate(here):
+                    rng = (self._reading.seed, self._epoch, int(places[at]))
+                    yield partial(self._into, buffer, number, int(rows[at]), rng=rng)
 
-    def fields(self) -> Iterator[dict[str, Any]]:
-        """Every sample's fields without its ``video``, of which nothing is read.
+        ready: list[dict[str, Any]] = []
+        for buffer, sample in in_order(tasks(), threads=threads, ahead=_BATCHES_AHEAD * size):
+            ready.append(sample)
+            if len(ready) == buffer.size:
+                for fields in ready:
+                    del fields["video"]
+                batch = {"video": self._windows(buffer.array), **collate(ready)}
+                ready = []
+                yield to_torch(batch) if self._reading.output == "torch" else batch
 
-        The whole side in the order of the shards, for every rank and worker, wherever the epoch
-        stands; and it leaves the epoch where it is.
-        """
-        for entry in self._entries:
-            (text,) = self._read(entry, entry.json)
-            fields = json.loads(text)
-            fields.pop("frame_sizes", None)
-            yield {"key": entry.key, **_plain(fields)}
+    def _windows(self, video: Any) -> Any:
+        """(…, frames, H, W, C) as a view (…, T, C, H, W), with the windows before T if several."""
+        windows = self._reading.sampling.windows
+        if windows > 1:
+            *batch, frames, height, width, channels = video.shape
+            video = video.reshape(*batch, windows, frames // windows, height, width, channels)
+        return np.moveaxis(video, -1, -3)
+
+    def _into(
+        self, buffer: Buffer, number: int, row: int, *, rng: tuple[int, ...]
+    ) -> tuple[Buffer, dict[str, Any]]:
+        return buffer, self._sample(row, rng=rng, slot=partial(buffer.slot, number))
+
+    def _sample(self, row: int, *, rng: tuple[int, ...], slot: Slot = new_array) -> dict[str, Any]:
+        """One sample; its ``video`` still has the windows one after the other, and C last."""
+        reading = self._reading
+        sampling = reading.sampling
+        random = np.random.Generator(np.random.PCG64(rng)) if sampling.is_random else None
+        frames = partial(frame_indices, wanted=reading.num_frames, sampling=sampling, rng=random)
+        side, local = self._locate(row)
+        sample = self._plain(side, self._sides[side].sample(local, frames=frames, slot=slot))
+        if sampling.windows > 1 and "pose" in sample:
+            points = sample["pose"]
+            sample["pose"] = points.reshape(sampling.windows, -1, *points.shape[1:])
+        return sample
+
+    def _locate(self, row: int) -> tuple[int, int]:
+        """The number of a row's side, and the row there."""
+        side = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return side, row - int(self._starts[side])
+
+    def _plain(self, side: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields without null, so that batches can be collated, and labels of all classes."""
+        label = fields["label"]
+        plain = {name: "" if value is None else value for name, value in fields.items()}
+        plain["label"] = -1 if label is None else self._labels[side][label]
+        if len(self._sides) > 1:
+            plain["dataset"] = side
+        return plain
 
     # stopping and going on
 
@@ -312,103 +290,77 @@ class Stream(_Base):
         Without arguments: what this object has yielded itself. That is right in one process,
         and with `torchdata`'s `StatefulDataLoader`, which asks the copy in each worker.
         A plain `DataLoader` reads ahead and does not tell; say how many batches were taken
-        from it, and with which settings. Ranks are taken to be in step.
+        from it, and with which settings.
+
+        The state of one rank stands for all of them, if they took the same number of batches;
+        where they may not have, collect the states of all ranks and load the list of them.
 
         Args:
-            batches: Batches taken from a `DataLoader` by each rank since the epoch began (or
+            batches: Batches taken from a `DataLoader` by this rank since the epoch began (or
                 since `load_state_dict`).
-            batch_size: Its `batch_size`.
+            batch_size: Its `batch_size`; of no meaning where the stream makes the batches.
             num_workers: Its `num_workers`.
 
         Raises:
             UsageError: A number is negative or not whole.
         """
+        whole("batch_size", batch_size, least=1)
+        whole("num_workers", num_workers, least=0)
+        lane = self._lane
+        worker, workers, counts = None, 1, [self._taken]
         if batches is not None:
-            _whole("batches", batches, least=0)
-        _whole("batch_size", batch_size, least=1)
-        _whole("num_workers", num_workers, least=0)
-        progress, own = self._progress, None
-        lane, lanes, count = self._mine
-        if batches is not None:
+            whole("batches", batches, least=0)
             workers = max(num_workers, 1)
-            taken = [batch_size * -(-(batches - w) // workers) for w in range(workers)]
-            progress = [*progress, [max(0, n) for n in taken] * self._world_size]
-        elif self._worker()[1] > 1:
-            own = [lane, lanes, count + self._skip]
-        elif count:
-            progress = [*progress, [count] * lanes]
+            each = 1 if self._reading.batch_size else batch_size
+            counts = [each * max(0, -(-(batches - w) // workers)) for w in range(workers)]
+        elif lane.workers > 1:
+            worker, workers = lane.worker, lane.workers
         return {
+            **self._order_name,
             "epoch": self._epoch,
-            "seed": self._seed,
-            "shuffle": self._shuffle,
-            "progress": [list(counts) for counts in progress],
-            "worker": own,
-            "dataset_sha256": self.dataset_sha256,
-            "split": self.split,
+            "progress": [stripe.to_json() for stripe in self._progress],
+            "rank": self._reading.rank,
+            "world_size": self._reading.world_size,
+            "worker": worker,
+            "workers": workers,
+            "block": lane.block,
+            "counts": counts,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Go on where `state_dict` was taken, with any number of ranks and workers.
+
+        Args:
+            state: The state of one rank, or a list of those of all ranks.
 
         Raises:
             UsageError: This is not a state, or it belongs to another dataset, split or order.
         """
-        mine = self.state_dict()
-        if not isinstance(state, Mapping) or set(state) != set(mine):
-            raise UsageError(
-                f"this is not the state of a stream: expected the keys {', '.join(mine)}.",
-                hint="Give it what state_dict returned.",
-            )
-        for name in ("dataset_sha256", "split", "seed", "shuffle"):
-            if state[name] != mine[name]:
+        found = State.of(merge_states(state) if isinstance(state, list | tuple) else state)
+        for name, mine in self._order_name.items():
+            if found.order_name[name] != mine:
                 what = name.split("_")[0]
                 raise UsageError(
-                    f"this state was taken on another {what} ({state[name]}, not {mine[name]}).",
+                    f"this state was taken on another {what} ({found.order_name[name]}, not "
+                    f"{mine}).",
                     hint="Load the dataset as it was when the state was taken.",
                 )
-        progress = [_counts(counts) for counts in _listed("progress", state["progress"])]
-        own = None if state["worker"] is None else tuple(_counts(state["worker"]))
-        if own is not None and len(own) != 3:
-            raise UsageError("this is not the state of a stream: worker has not three numbers.")
-        self.set_epoch(state["epoch"])
-        self._progress, self._own = progress, own
-
-
-def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields without null, so that batches can be collated."""
-    known = {k: ("" if v is None else v) for k, v in fields.items() if k != "label"}
-    return {"label": -1 if fields["label"] is None else fields["label"], **known}
-
-
-def _listed(name: str, value: object) -> Sequence[object]:
-    """A list of a state.
-
-    Raises:
-        UsageError: It is something else.
-    """
-    if not isinstance(value, list | tuple):
-        raise UsageError(f"this is not the state of a stream: {name} is not a list.")
-    return value
-
-
-def _counts(value: object) -> list[int]:
-    counts = [_whole("a count of the state", n, least=0) for n in _listed("progress", value)]
-    if not counts:
-        raise UsageError("this is not the state of a stream: a list of its progress is empty.")
-    return counts
-
-
-def _whole(name: str, value: object, *, least: int, most: int = 2**62) -> int:
-    """A whole number in a range.
-
-    Raises:
-        UsageError: It is something else.
-    """
-    if isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value:
-        if value <= most:
-            return int(value)
-        raise UsageError(f"{name}={value}: expected at most {most}.")
-    raise UsageError(f"{name}={value!r:.60}: expected a whole number, at least {least}.")
+        progress, own = found.progress, None
+        if found.worker is None:
+            progress = [*progress, Stripe(block=found.block, counts=[found.counts] * found.ranks)]
+        else:
+            lane = Lane(
+                rank=found.rank,
+                ranks=found.ranks,
+                worker=found.worker,
+                workers=found.workers,
+                block=found.block,
+            )
+            own = (lane, found.counts[0])
+        self.set_epoch(found.epoch)
+        self._progress, self._own = orders.joined(progress), own
+        if own is not None:
+            self._lane, self._taken = own
 
 
 def load(
@@ -416,33 +368,65 @@ def load(
     *,
     split: str = "train",
     num_frames: int | None = 16,
-    sampling: str = "uniform",
+    sampling: str | Sampling = "uniform",
     encoding: str | None = None,
     shuffle: bool = False,
     seed: int = 0,
+    where: str | None = None,
+    balance: str | None = None,
     output: str = "numpy",
+    batch_size: int | None = None,
+    drop_last: bool = False,
+    threads: int | None = None,
+    pin_memory: bool = False,
     rank: int | None = None,
     world_size: int | None = None,
+    even: bool = False,
+    cache: str | os.PathLike[str] | None = None,
+    cache_gb: float = 20,
 ) -> Stream:
     """Stream the samples of one side of a dataset.
 
     Args:
-        path: A dataset folder, or its address: ``hf://datasets/org/name@tag``, ``s3://…``.
+        path: A dataset folder, or its address: ``hf://datasets/org/name@tag``, ``https://…`` (a
+            web server that answers ranges), ``s3://…``.
         split: The side: ``train``, ``test`` …
         num_frames: Frames per clip, 1 to 100,000; None for all of them.
-        sampling: ``uniform`` (evenly spaced), ``random`` (evenly spaced from a random start) or
-            ``all``.
+        sampling: Which frames: a name from `SAMPLINGS` (``uniform``, ``random``, ``step``,
+            ``random-step``, ``equal-distance``, ``all``) or a `Sampling`.
         encoding: ``h264`` or ``jpeg``; the first that the dataset has if not given.
         shuffle: Permute all samples anew in each epoch, by seed and epoch; else in shard order,
-            which mixes signers and classes but is the same in each epoch.
-        seed: Seed of permutation and random starts, from 0.
-        output: ``numpy`` or ``torch``: what ``sample["video"]`` is.
+            which mixes signers and classes but is the same in each epoch. The permutation is over
+            the whole side, wherever the shards are.
+        seed: Seed of permutation and random frames, from 0.
+        where: Only samples whose fields fulfil it, such as ``emotion == 'sad'`` or ``num_frames
+            >= 16 and signer_id not in ['subject_01']``; unknown is ``None``. Reads every
+            sample's JSON once.
+        balance: A field, such as ``gloss_id`` or ``signer_id``, of which every value (unknown too)
+            gets the same number of samples in an epoch: the mean number, rounded up. Samples of
+            rare values are repeated, those of frequent ones take turns over the epochs.
+        output: ``numpy`` or ``torch``: what arrays are.
+        batch_size: Yield batches of this many samples, decoded by threads straight into one
+            array: ``video`` uint8 (B, T, C, H, W), a view of memory in the order (B, T, H, W, C);
+            whole numbers int64 (B,), text in lists. Samples and their order are the same.
+        drop_last: Leave out the last batch if it is not full.
+        threads: Threads that read and decode ahead; 0: the caller's own. If not given: 0 without
+            batches, else one for each core, one in a worker of a `DataLoader`, and 16 (4 in a
+            worker) for what is not in a local folder.
+        pin_memory: Allocate batches in page-locked memory, for `to_device`.
         rank: This process among `world_size`, from 0; from `torch.distributed` if not given.
         world_size: Processes that share an epoch; given with `rank` or not at all.
+        even: All ranks get the same number of samples: the last places of the epoch's order, fewer
+            than `world_size`, are left out. Otherwise no sample is, and ranks differ by at most
+            one.
+        cache: A folder in which samples read from afar are kept; several processes may share it.
+        cache_gb: How much it may hold, in gigabytes; what was not read for longest goes first.
 
     Returns:
-        A `Stream` of dicts: ``video`` uint8 (T, C, H, W), ``key``, and the sample's fields.
-        Unknown text is ``""`` and an unknown label -1, so that batches can be collated.
+        A `Stream` of dicts: ``video`` uint8 (T, C, H, W), ``key``, and the sample's fields; where
+        the dataset has keypoints, ``pose`` float32 (T, P, D) of the same frames, NaN where unknown.
+        With several windows of a clip, ``video`` is (windows, T, C, H, W). Unknown text
+        is ``""`` and an unknown label -1, so that batches can be collated.
 
     Raises:
         MissingFile: There is no such folder.
@@ -450,49 +434,217 @@ def load(
         CorruptData: An index of its shards is damaged.
         UsageError: The split does not exist, or an argument has the wrong type or range.
     """
-    if sampling not in SAMPLINGS:
-        raise UsageError(f"sampling={sampling!r} is not one of {', '.join(SAMPLINGS)}.")
     if encoding is not None and encoding not in tuple(ENCODINGS):
         raise UsageError(f"encoding={encoding!r} is not one of {', '.join(ENCODINGS)}.")
-    if num_frames is not None:
-        num_frames = _whole("num_frames", num_frames, least=1, most=_MOST_FRAMES)
     if not isinstance(shuffle, bool):
         raise UsageError(f"shuffle={shuffle!r}: expected True or False.")
-    seed = _whole("seed", seed, least=0)
-    rank, world_size = _place(rank, world_size)
-    if output not in ("numpy", "torch"):
-        raise UsageError(f"output={output!r} is not 'numpy' or 'torch'.")
-    if output == "torch" and find_spec("torch") is None:
-        raise MissingExtra("torch", extra="train")
-    storage = _Storage(_hub_revision(_address(path)))
-    index = _read_index(storage, encoding=encoding)
+    reading = _checked(
+        num_frames=num_frames,
+        sampling=named(sampling),
+        output=output,
+        batch_size=batch_size,
+        drop_last=drop_last,
+        threads=threads,
+        pin_memory=pin_memory,
+        seed=whole("seed", seed, least=0),
+        even=even,
+        **dict(zip(("rank", "world_size"), _place(rank, world_size), strict=True)),
+    )
+    return _open(
+        Storage(_address(path)),
+        split=split,
+        encoding=encoding,
+        shuffle=shuffle,
+        where=where,
+        balance=balance,
+        cache=_cache(cache, cache_gb),
+        reading=reading,
+    )
+
+
+def _open(
+    storage: Storage,
+    *,
+    split: str,
+    encoding: str | None,
+    shuffle: bool,
+    where: str | None,
+    balance: str | None,
+    cache: Cache | None,
+    reading: _Reading,
+) -> Stream:
+    """A stream over one side of what lies there."""
+    index = read_index(storage, encoding=encoding)
     if not isinstance(split, str) or split not in index["splits"]:
         raise UsageError(
             f"{storage.path} has no split {split!r}; it has {', '.join(index['splits'])}."
         )
     try:
-        return Stream(
-            storage=storage,
-            index=index,
-            split=split,
-            num_frames=num_frames,
-            sampling=sampling,
-            shuffle=shuffle,
-            seed=seed,
-            output=output,
-            rank=rank,
-            world_size=world_size,
+        side = Side(storage, index=index, split=split, cache=cache)
+        rows, order = _order(
+            side, where=where, balance=balance, seed=reading.seed if shuffle else None
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, KsldsError):
             raise
-        where = f"{storage.path}: shards/{index['encoding']}"
-        raise CorruptData(f"{where} has no usable index: {error!r}.", hint=_AGAIN) from error
+        at = f"{storage.path}: shards/{index['encoding']}"
+        raise CorruptData(f"{at} has no usable index: {error!r}.", hint=AGAIN) from error
+    name = {
+        "dataset_sha256": side.dataset_sha256,
+        "split": split,
+        "seed": reading.seed,
+        "shuffle": shuffle,
+        "where": where,
+        "balance": balance,
+    }
+    return Stream(
+        [side], rows=rows, order=order, order_name=name, classes=side.classes, reading=reading
+    )
 
 
-_MOST_FRAMES = 100_000
+def mix(
+    streams: Sequence[Stream],
+    *,
+    weights: Sequence[float] | None = None,
+    length: int | None = None,
+    seed: int = 0,
+) -> Stream:
+    """Several streams as one, each with its share of every epoch.
 
-_AGAIN = "Check it with: kslds info DIR --verify; make it again with: kslds shard DIR"
+    An epoch has `length` samples, of which the streams give shares in proportion to the weights,
+    in a random order that depends on seed and epoch. A stream that is too short for its share
+    begins its next epoch, one that is too long goes on in the next epoch of the mix. What is
+    seen over the epochs is therefore each stream's own order, and its filter and balance count.
+    Ranks, workers, batches and states work as with one stream.
+
+    Args:
+        streams: What `load` returned, with the same frames, batches, output and ranks.
+        weights: One positive number for each; the streams' lengths if not given.
+        length: Samples of an epoch; the sum of the streams' lengths if not given.
+        seed: Seed of the turns, from 0.
+
+    Returns:
+        A `Stream`. ``classes`` are those of all, ``label`` counts among them, and ``dataset``
+        is the number of the stream that a sample comes from.
+
+    Raises:
+        UsageError: The streams do not fit together, or a weight is not a positive number.
+    """
+    streams = list(streams)
+    if not streams or not all(isinstance(stream, Stream) for stream in streams):
+        raise UsageError("expected a list of streams, such as kslds.mix([a, b]).")
+    seed = whole("seed", seed, least=0)
+    reading = replace(streams[0]._reading, seed=seed)
+    if any(replace(stream._reading, seed=seed) != reading for stream in streams):
+        raise UsageError("all streams of a mix need the same frames, batches, output and ranks.")
+    sides = [side for stream in streams for side in stream._sides]
+    if len({side.has_poses for side in sides}) > 1:
+        raise UsageError("only some of these datasets have poses: they do not fit into one mix.")
+    lengths = [stream._order.length for stream in streams]
+    weights = [float(n) for n in lengths] if weights is None else list(weights)
+    if len(weights) != len(streams) or not all(
+        isinstance(w, int | float) and 0 < w < float("inf") for w in weights
+    ):
+        raise UsageError(f"weights={weights!r:.60}: expected a positive number for each stream.")
+    length = sum(lengths) if length is None else whole("length", length, least=1, most=_MOST_ROWS)
+    shares = orders.shares_of(weights, length=length)
+    starts = np.cumsum([0, *(sum(map(len, stream._sides)) for stream in streams)]).tolist()[:-1]
+    parts = [{**stream._order_name, "share": n} for stream, n in zip(streams, shares, strict=True)]
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return Stream(
+        sides,
+        rows=np.concatenate([s._rows + at for s, at in zip(streams, starts, strict=True)]),
+        order=Mixed([s._order for s in streams], starts, shares, (seed,)),
+        order_name={
+            "dataset_sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "split": "+".join(dict.fromkeys(stream.split for stream in streams)),
+            "seed": seed,
+            "shuffle": True,
+            "where": None,
+            "balance": None,
+        },
+        classes=tuple(sorted({name for stream in streams for name in stream.classes})),
+        reading=reading,
+    )
+
+
+def _checked(**arguments: Any) -> _Reading:
+    """The arguments of `load` that say how to read.
+
+    Raises:
+        UsageError: One has the wrong type or range.
+        MissingExtra: torch is asked for, and not installed.
+    """
+    reading = _Reading(**arguments)
+    if reading.num_frames is not None:
+        number = whole("num_frames", reading.num_frames, least=1, most=_MOST_FRAMES)
+        reading = replace(reading, num_frames=number)
+    elif reading.sampling.windows > 1:
+        raise UsageError("num_frames=None: several windows of a clip need a number of frames.")
+    if reading.batch_size is not None:
+        size = whole("batch_size", reading.batch_size, least=1, most=MOST_BLOCK)
+        reading = replace(reading, batch_size=size)
+    if reading.threads is not None:
+        number = whole("threads", reading.threads, least=0, most=_MOST_THREADS)
+        reading = replace(reading, threads=number)
+    for name in ("drop_last", "pin_memory", "even"):
+        if not isinstance(getattr(reading, name), bool):
+            raise UsageError(f"{name}={getattr(reading, name)!r:.60}: expected True or False.")
+    if reading.batch_size is None and (reading.drop_last or reading.pin_memory):
+        raise UsageError("drop_last and pin_memory are about batches: give batch_size.")
+    if reading.output not in ("numpy", "torch"):
+        raise UsageError(f"output={reading.output!r} is not 'numpy' or 'torch'.")
+    if reading.output == "torch":
+        if find_spec("torch") is None:
+            raise MissingExtra("torch", extra="train")
+        import torch
+
+        if reading.pin_memory and not torch.cuda.is_available():
+            raise UsageError("pin_memory=True: torch finds no accelerator here.")
+    elif reading.pin_memory:
+        raise UsageError('pin_memory=True goes with output="torch".')
+    return reading
+
+
+def _order(
+    side: Side, *, where: str | None, balance: str | None, seed: int | None
+) -> tuple[Rows, Order]:
+    """The rows that are chosen, and the order of an epoch."""
+    rows: Rows = np.arange(len(side))
+    seeds = None if seed is None else (seed,)
+    if where is None and balance is None:
+        return rows, Plain(rows, seeds)
+    columns = side.fields(0).keys() if len(side) else ()
+    chosen = None if where is None else parse(where, columns=columns)
+    if balance is not None and balance not in columns:
+        raise UsageError(
+            f"balance={balance!r:.60}: there is no such field; there are "
+            f"{', '.join(sorted(columns))}."
+        )
+    groups: dict[Any, list[int]] = {}
+    threads = 0 if side.storage.is_local else _REMOTE_THREADS
+    tasks = (partial(side.fields, int(row)) for row in rows)
+    for row, fields in enumerate(in_order(tasks, threads=threads, ahead=4 * threads)):
+        if chosen is None or chosen(fields):
+            groups.setdefault(None if balance is None else fields[balance], []).append(row)
+    if not groups:
+        raise UsageError(f"where={where!r:.200}: no sample fulfils it.")
+    rows = np.array(sorted(row for group in groups.values() for row in group), dtype=np.int64)
+    if balance is None:
+        return rows, Plain(rows, seeds)
+    share = -(-len(rows) // len(groups))
+    members = [groups[value] for value in sorted(groups, key=lambda v: (v is not None, str(v)))]
+    parts = [
+        Plain(np.array(group, dtype=np.int64), None if seeds is None else (*seeds, number))
+        for number, group in enumerate(members)
+    ]
+    return rows, Mixed(parts, [0] * len(parts), [share] * len(parts), seeds)
+
+
+def _cache(folder: str | os.PathLike[str] | None, gigabytes: object) -> Cache | None:
+    if not isinstance(gigabytes, int | float) or not 0 < gigabytes < 1e6:
+        raise UsageError(f"cache_gb={gigabytes!r:.60}: expected a number above 0.")
+    return None if folder is None else Cache(Path(folder), max_bytes=int(gigabytes * 1e9))
 
 
 def _address(path: object) -> str:
@@ -519,40 +671,8 @@ def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
             "other.",
             hint="Give both, or neither.",
         )
-    world_size = _whole("world_size", world_size, least=1)
-    return _whole("rank", rank, least=0, most=world_size - 1), world_size
-
-
-def _read_index(storage: _Storage, *, encoding: str | None) -> dict[str, Any]:
-    for name in [encoding] if encoding else list(ENCODINGS):
-        try:
-            index: dict[str, Any] = json.loads(storage.read(f"shards/{name}/index.json"))
-        except MissingFile:
-            continue
-        except ValueError as error:
-            raise CorruptData(
-                f"{storage.path}: shards/{name}/index.json is not JSON: {error}.", hint=_AGAIN
-            ) from error
-        if not isinstance(index, dict) or not isinstance(index.get("splits"), dict):
-            raise CorruptData(
-                f"{storage.path}: shards/{name}/index.json is not an index of shards.", hint=_AGAIN
-            )
-        version = index.get("format_version")
-        if isinstance(version, int) and version > schema.FORMAT_VERSION:
-            raise IncompleteDataset(
-                f"{storage.path} has a newer format than this kslds reads.", hint="Upgrade kslds."
-            )
-        if index.get("encoding") != name:
-            raise CorruptData(
-                f"{storage.path}: shards/{name}/index.json names the encoding "
-                f"{index.get('encoding')!r:.60}; expected {name!r}.",
-                hint=_AGAIN,
-            )
-        return index
-    raise IncompleteDataset(
-        f"{storage.path} has no finished shards (no shards/{encoding or '<encoding>'}/index.json).",
-        hint="Check the address, or run: kslds shard DIR",
-    )
+    world_size = whole("world_size", world_size, least=1, most=MOST_LANES)
+    return whole("rank", rank, least=0, most=world_size - 1), world_size
 
 
 def _distributed() -> tuple[int, int]:
@@ -564,3 +684,9 @@ def _distributed() -> tuple[int, int]:
     ):
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
+
+
+def _worker() -> Any:
+    """What torch tells a worker of a `DataLoader` about itself; None elsewhere."""
+    data = sys.modules.get("torch.utils.data")
+    return None if data is None else data.get_worker_info()

@@ -1,7 +1,7 @@
-"""Frames and clips: with `probe`, the only modules that know ffmpeg, PyAV and decord.
+"""Frames and clips: with `probe` and `frames`, the only modules that know ffmpeg and PyAV.
 
 A recording becomes scaled frames with their exact timestamps (`decoding`); frames become
-the bytes of a clip (`ClipEncoder`) and are read back (`read_frames`, `read_jpegs`).
+the bytes of a clip (`ClipEncoder`), which `frames` reads back.
 
 Raw recordings are decoded in an ffmpeg child process, which a broken file may crash
 or hang without harm. The child is told by demuxer and protocol name what it may open,
@@ -32,7 +32,9 @@ import ffmpeg
 import numpy as np
 import numpy.typing as npt
 
-from kslds.errors import EncodeError, KsldsError, MediaError
+from kslds.errors import EncodeError, KsldsError
+from kslds.frames import read_frames as read_frames
+from kslds.frames import read_jpegs as read_jpegs
 
 Fit = Literal["stretch", "pad", "center-crop", "short-side"]
 FITS: tuple[Fit, ...] = ("stretch", "pad", "center-crop", "short-side")
@@ -526,55 +528,3 @@ def _decode_check(
     times = [t - times[0] for t in times]
     error = squared / max(len(luma), 1)
     return times, packets, 99.0 if error < 1e-4 else min(99.0, 10 * np.log10(255**2 / error))
-
-
-# --------------------------------------------------------------------------- reading
-
-
-@cache
-def _decord() -> Any:
-    try:
-        import decord
-    except (ImportError, OSError):
-        return None  # No wheel for this machine; PyAV reads as exactly, if slower.
-    decord.logging.set_level(decord.logging.FATAL)
-    return decord
-
-
-def read_frames(data: bytes, *, indices: Sequence[int]) -> npt.NDArray[np.uint8]:
-    """Frames of one of our own clips (`mp4` bytes).
-
-    Args:
-        data: The clip.
-        indices: Frame numbers, any order, repeats allowed.
-
-    Returns:
-        uint8 (T, H, W, 3), RGB.
-
-    Raises:
-        MediaError: The bytes are not a clip that holds these frames.
-    """
-    try:
-        if _decord() is not None:
-            # decord refuses some narrow pictures that PyAV reads.
-            with suppress(_decord().DECORDError):
-                reader = _decord().VideoReader(io.BytesIO(data), num_threads=1)
-                return cast("npt.NDArray[np.uint8]", reader.get_batch(list(indices)).asnumpy())
-        wanted = set(indices)
-        with av.open(io.BytesIO(data)) as container:
-            frames = {}
-            for index, frame in enumerate(container.decode(video=0)):
-                if index in wanted:
-                    frames[index] = frame.to_ndarray(format="rgb24")
-                if index >= max(wanted):
-                    break
-        return np.stack([frames[i] for i in indices])
-    except (av.FFmpegError, KeyError, IndexError, RuntimeError, ValueError) as error:
-        raise MediaError(f"the clip cannot be decoded: {error}.", code="K331") from error
-
-
-def read_jpegs(frames: Sequence[bytes]) -> npt.NDArray[np.uint8]:
-    """Decode JPEG frames of one clip into uint8 (T, H, W, 3), RGB."""
-    from PIL import Image
-
-    return np.stack([np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in frames])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,8 @@ def test_going_on_with_other_ranks_and_workers_misses_and_repeats_nothing(
 def taken(stream: loader.Stream, workers: int, batches: int, batch_size: int) -> list[int]:
     """What a DataLoader hands out in its first `batches` batches, by its own documented rule."""
     lanes = max(workers, 1)
-    parts = [
-        list(stream._left()[stream._rank * lanes + w :: stream._world_size * lanes])
-        for w in range(lanes)
-    ]
+    place = stream._lane
+    parts = [list(replace(place, worker=w, workers=lanes).of(stream._left())) for w in range(lanes)]
     queues = [[p[i : i + batch_size] for i in range(0, len(p), batch_size)] for p in parts]
     out: list[int] = []
     turn = 0
@@ -353,13 +352,18 @@ def test_a_path_that_is_no_dataset_is_said_to_be_none(small: Dataset, tmp_path: 
         ({"epoch": -1}, "epoch=-1"),
         ({"epoch": "1"}, "epoch='1'"),
         ({"progress": 3}, "progress is not a list"),
-        ({"progress": [3]}, "progress is not a list"),
-        ({"progress": [[]]}, "is empty"),
-        ({"progress": [["a"]]}, "a count of the state='a'"),
-        ({"progress": [[-1]]}, "a count of the state=-1"),
-        ({"progress": [[2**80]]}, "expected at most"),
-        ({"worker": [0, 1]}, "three numbers"),
-        ({"worker": "abc"}, "is not a list"),
+        ({"progress": [3]}, "its progress is none"),
+        ({"progress": [{"block": 1, "counts": []}]}, "counts is not a list, or empty"),
+        ({"progress": [{"block": 1, "counts": [["a"]]}]}, "a count of the state='a'"),
+        ({"progress": [{"block": 1, "counts": [[-1]]}]}, "a count of the state=-1"),
+        ({"progress": [{"block": 1, "counts": [[2**80]]}]}, "expected at most"),
+        ({"progress": [{"block": 0, "counts": [[1]]}]}, "block=0"),
+        ({"progress": [{"block": 1, "counts": [[1], [1, 2]]}]}, "expected 1 counts"),
+        ({"worker": [0, 1]}, r"worker=\[0, 1\]"),
+        ({"worker": 1}, "worker=1: expected at most 0"),
+        ({"rank": 1}, "rank=1: expected at most 0"),
+        ({"counts": [1, 2]}, "expected 1 counts"),
+        ({"where": "label == 1"}, "on another where"),
         ({"seed": 4}, r"on another seed \(4, not 0\)"),
         ({"shuffle": True}, r"on another shuffle"),
         ({"split": "test"}, "on another split"),

@@ -1,0 +1,187 @@
+"""Work done ahead by threads, batches without copies, and their way to an accelerator."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from kslds.errors import MissingExtra, UsageError
+
+T = TypeVar("T")
+
+
+def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> Iterator[T]:
+    """The results of tasks, in the order of the tasks.
+
+    Args:
+        tasks: Called each once.
+        threads: How many run at a time; 0: none, each task runs when its result is asked for.
+        ahead: How many may be running or done before their result is asked for.
+
+    Raises:
+        Exception: What a task raised; the tasks after it do not run any more.
+    """
+    if threads == 0:
+        for task in tasks:
+            yield task()
+        return
+    pool, process = ThreadPoolExecutor(threads, thread_name_prefix="kslds"), os.getpid()
+    waiting: deque[Future[T]] = deque()
+    try:
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # Not waited for: this may run in the garbage collector, in one of these very threads.
+        # A forked process has no such threads, and must not wait for their locks.
+        if os.getpid() == process:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Buffer:
+    """One batch of arrays of equal shape, allocated when the first shape is known.
+
+    Args:
+        size: How many arrays.
+        pin: Allocate page-locked memory, by torch.
+    """
+
+    def __init__(self, size: int, *, pin: bool = False) -> None:
+        self.size, self._pin = size, pin
+        self._lock = threading.Lock()
+        self.array: npt.NDArray[np.uint8] | None = None
+        """uint8 (size, *shape), C-contiguous."""
+
+    def slot(self, place: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """Where one array goes.
+
+        Raises:
+            UsageError: It has another shape than the first.
+        """
+        with self._lock:
+            if self.array is None:
+                self.array = self._allocate((self.size, *shape))
+        if self.array.shape[1:] != shape:
+            raise UsageError(
+                f"clips of {shape} and {self.array.shape[1:]} (frames, height, width, channels) "
+                "do not fit into one batch.",
+                hint="Give num_frames, and clips of one size; or leave batch_size away.",
+            )
+        slot: npt.NDArray[np.uint8] = self.array[place]
+        return slot
+
+    def _allocate(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        if not self._pin:
+            return new_array(shape)
+        import torch
+
+        pinned: npt.NDArray[np.uint8] = torch.empty(
+            shape, dtype=torch.uint8, pin_memory=True
+        ).numpy()
+        return pinned
+
+
+def new_array(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """A uint8 array, not filled."""
+    return np.empty(shape, np.uint8)
+
+
+def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Fields of several samples: whole numbers int64 (B,), other numbers float32 (B,), arrays
+    of one shape stacked, and all else in lists.
+    """
+    return {name: _column([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def _column(values: list[Any]) -> Any:
+    kinds = {type(value) for value in values}
+    if kinds == {int}:
+        return np.array(values, dtype=np.int64)
+    if kinds <= {int, float}:
+        return np.array(values, dtype=np.float32)
+    if kinds == {np.ndarray} and len({value.shape for value in values}) == 1:
+        return np.stack(values)
+    return values
+
+
+def to_torch(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays as tensors over the same memory."""
+    import torch
+
+    return {k: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for k, v in batch.items()}
+
+
+def to_device(
+    batch: Mapping[str, Any],
+    device: Any,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    dtype: Any = None,
+) -> dict[str, Any]:
+    """Bring a batch to an accelerator; the video becomes what a model takes, there.
+
+    Bytes travel, a quarter of what floats would be: from page-locked memory and without waiting,
+    so that the copy runs while the host goes on. Conversion and normalisation run on the device.
+
+    Args:
+        batch: A batch or a sample of a stream with ``output="torch"``.
+        device: Such as ``"cuda"``.
+        mean: Of each channel, for video from 0 to 1; (0.485, 0.456, 0.406) is ImageNet's.
+        std: Of each channel, likewise.
+        dtype: Of the video, a floating type: ``(video / 255 - mean) / std``; torch.float32 if not
+            given.
+
+    Returns:
+        The batch with its tensors on the device; ``video`` contiguous (…, T, C, H, W) there.
+
+    Raises:
+        MissingExtra: torch is not installed.
+        UsageError: `dtype` is no floating type, or the batch holds no tensor ``video``.
+    """
+    if find_spec("torch") is None:
+        raise MissingExtra("torch", extra="train")
+    import torch
+
+    dtype = dtype or torch.float32
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise UsageError(f"dtype={dtype!r}: expected a floating type such as torch.float16.")
+    if not isinstance(batch.get("video"), torch.Tensor):
+        raise UsageError("the batch holds no tensor 'video'.", hint='Load it with output="torch".')
+    target = torch.device(device)
+
+    def moved(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        if target.type == "cuda" and value.device.type == "cpu" and not value.is_pinned():
+            value = value.pin_memory()
+        return value.to(target, non_blocking=True)
+
+    out = {name: moved(value) for name, value in batch.items()}
+    # (v / 255 - mean) / std in one multiplication and one addition.
+    mean, std = mean or (0.0, 0.0, 0.0), std or (1.0, 1.0, 1.0)
+    scale = tuple(1 / (255 * s) for s in std)
+    shift = tuple(-m / s for m, s in zip(mean, std, strict=True))
+    video = out["video"].contiguous() * _of_channels(scale, target)
+    out["video"] = video.add_(_of_channels(shift, target)).to(dtype)
+    return out
+
+
+@cache
+def _of_channels(values: tuple[float, ...], device: Any) -> Any:
+    # Kept, because a copy of so little waits for all the others.
+    import torch
+
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)

@@ -1,0 +1,215 @@
+"""Reading frames of our own clips back, as fast as one core can: H.264 and JPEG.
+
+A clip has a keyframe every twelfth frame and no B-frames, so only what leads to a wanted
+frame is decoded. PyAV is the default because it was measured to be the fastest with the
+pixels of decord (docs/format.md, Decisions). Decoders let other Python threads run.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, cast
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
+
+from kslds.errors import MediaError, MissingExtra
+
+MAX_SIDE = 8192
+"""Longest side of a frame that is read, in pixels."""
+
+Frames = npt.NDArray[np.uint8]
+"""uint8 (T, H, W, 3), RGB."""
+
+_of_thread = threading.local()
+
+
+def read_frames(
+    data: bytes, *, indices: Sequence[int], out: Frames | None = None, reader: str = "pyav"
+) -> Frames:
+    """Frames of one of our own clips (`mp4` bytes). Lets other threads run meanwhile.
+
+    Args:
+        data: The clip.
+        indices: Frame numbers, any order, repeats allowed.
+        out: Where they go, C-contiguous; a new array if not given.
+        reader: One of `READERS`, which all give the same pixels.
+
+    Returns:
+        uint8 (T, H, W, 3), RGB; `out` if given.
+
+    Raises:
+        MediaError: The bytes are not a clip that holds these frames, or not of this size.
+    """
+    try:
+        return READERS[reader](data, indices, out)
+    except (av.FFmpegError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"the clip cannot be decoded: {error}.", code="K331") from error
+
+
+def _pyav_frames(data: bytes, indices: Sequence[int], out: Frames | None) -> Frames:
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        decoder = stream.codec_context
+        # One thread a clip: many clips are read at a time, and a clip is soon read.
+        decoder.thread_count = 1
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        shown = sorted(cast(int, packet.pts) for packet in packets)
+        out = _place(out, (len(indices), decoder.height, decoder.width, 3))
+        places: dict[int, list[int]] = {}
+        for place, index in enumerate(indices):
+            if not 0 <= index < len(shown):
+                raise IndexError(f"it has {len(shown)} frames, none of them is number {index}")
+            places.setdefault(shown[index], []).append(place)
+        for packet in [*_needed(packets, wanted=set(places)), None]:
+            if not places:
+                break
+            for frame in decoder.decode(packet):
+                first, *others = places.pop(cast(int, frame.pts), (None,))
+                if first is not None:
+                    _copy_rgb(frame, out[first])
+                    for place in others:
+                        out[place] = out[first]
+    if places:
+        raise IndexError(f"{len(places)} of its frames did not come")
+    return out
+
+
+def _needed(packets: Sequence[Any], *, wanted: AbstractSet[int]) -> list[Any]:
+    """The packets to decode for frames at these times, in the order of decoding.
+
+    A frame needs those from its keyframe on, and none after itself. Where frames are shown in
+    another order than they are decoded, all are needed.
+    """
+    pts = [packet.pts for packet in packets]
+    if pts != sorted(pts):
+        return list(packets)
+    needed: list[Any] = []
+    follows = False
+    for packet in reversed(packets):
+        follows = follows or packet.pts in wanted
+        if follows:
+            needed.append(packet)
+        follows = follows and not packet.is_keyframe
+    return needed[::-1]
+
+
+def _copy_rgb(frame: Any, out: Frames) -> None:
+    scaler = getattr(_of_thread, "scaler", None)
+    if scaler is None:
+        # Kept, because its tables take longer to make than a frame to convert.
+        scaler = _of_thread.scaler = VideoReformatter()
+    plane = scaler.reformat(frame, format="rgb24", threads=1).planes[0]
+    height, width, _ = out.shape
+    if (plane.height, plane.width) != (height, width):
+        raise ValueError(f"a frame has {plane.width} × {plane.height}, not {width} × {height}")
+    rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(height, plane.line_size)
+    out[...] = rows[:, : width * 3].reshape(out.shape)
+
+
+def _place(out: Frames | None, shape: tuple[int, ...]) -> Frames:
+    if max(shape[1:3]) > MAX_SIDE:
+        raise ValueError(f"its frames have {shape[2]} × {shape[1]}, more than {MAX_SIDE}")
+    if out is None:
+        return np.empty(shape, np.uint8)
+    if out.shape != shape:
+        raise ValueError(f"its frames are {shape[1:]}, where {out.shape[1:]} was expected")
+    return out
+
+
+@cache
+def _decord() -> Any:
+    try:
+        import decord
+    except (ImportError, OSError) as error:  # no wheel for this machine
+        raise MissingExtra("decord", extra="test") from error
+    decord.logging.set_level(decord.logging.FATAL)
+    return decord
+
+
+def _decord_frames(data: bytes, indices: Sequence[int], out: Frames | None) -> Frames:
+    try:
+        reader = _decord().VideoReader(io.BytesIO(data), num_threads=1)
+        return _into(out, reader.get_batch(list(indices)).asnumpy())
+    except _decord().DECORDError as error:
+        raise ValueError(str(error).partition("\n")[0]) from error
+
+
+def _torchcodec_frames(data: bytes, indices: Sequence[int], out: Frames | None) -> Frames:
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except (ImportError, OSError, RuntimeError) as error:  # it needs ffmpeg's libraries
+        raise MissingExtra("torchcodec", extra="train") from error
+    decoder = VideoDecoder(data, num_ffmpeg_threads=1, dimension_order="NHWC")
+    return _into(out, decoder.get_frames_at(list(indices)).data.numpy())
+
+
+def _into(out: Frames | None, frames: Frames) -> Frames:
+    if out is None:
+        return frames
+    _place(out, frames.shape)[...] = frames
+    return out
+
+
+READERS: Mapping[str, Callable[[bytes, Sequence[int], Frames | None], Frames]] = {
+    "pyav": _pyav_frames,
+    "decord": _decord_frames,
+    "torchcodec": _torchcodec_frames,
+}
+
+
+def read_jpegs(frames: Sequence[bytes], *, out: Frames | None = None) -> Frames:
+    """Decode JPEG frames of one clip. Lets other threads run meanwhile.
+
+    Args:
+        frames: The frames, at least one.
+        out: Where they go, C-contiguous; a new array if not given.
+
+    Returns:
+        uint8 (T, H, W, 3), RGB; `out` if given.
+
+    Raises:
+        MediaError: The bytes are not JPEGs of one size, or not of this size.
+    """
+    decode = _pillow if find_spec("simplejpeg") is None else _simplejpeg
+    if not frames:
+        raise MediaError("the clip has no frames.", code="K331")
+    try:
+        return decode(frames, out)
+    except (ValueError, OSError) as error:
+        raise MediaError(f"the clip cannot be decoded: {error}.", code="K331") from error
+
+
+def _simplejpeg(frames: Sequence[bytes], out: Frames | None) -> Frames:
+    from simplejpeg import decode_jpeg, decode_jpeg_header
+
+    height, width, *_ = decode_jpeg_header(frames[0])
+    out = _place(out, (len(frames), height, width, 3))
+    for place, jpeg in enumerate(frames):
+        # Its faster transforms change pixels; these are those of Pillow.
+        decoded = decode_jpeg(jpeg, colorspace="RGB", buffer=out[place])
+        if decoded.shape != (height, width, 3):
+            raise ValueError(f"a frame is {decoded.shape}, the first {(height, width, 3)}")
+    return out
+
+
+def _pillow(frames: Sequence[bytes], out: Frames | None) -> Frames:
+    from PIL import Image
+
+    try:
+        for place, jpeg in enumerate(frames):
+            with Image.open(io.BytesIO(jpeg)) as picture:
+                out = _place(out, (len(frames), picture.height, picture.width, 3))
+                out[place] = np.asarray(picture.convert("RGB"))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
+    return cast(Frames, out)

@@ -1,0 +1,183 @@
+"""The order of an epoch, who takes what of it, and what is left of it.
+
+An order is a NumPy array of rows that depends on a seed and the epoch only. Ranks and their
+workers take turns over what is left of it, block by block, so together they see every
+place of it once; and how far each got (a `Stripe`) says what is left, for any number of ranks
+and workers that go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+
+
+class Order(Protocol):
+    """Which rows an epoch has, one after the other."""
+
+    @property
+    def length(self) -> int:
+        """Places of an epoch."""
+
+    def epoch(self, epoch: int) -> Rows:
+        """The row at every place of an epoch, counted from 0."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Each row once: permuted anew in each epoch, or as they are where there is no seed."""
+
+    rows: Rows
+    seed: tuple[int, ...] | None
+
+    @property
+    def length(self) -> int:
+        """Places of an epoch: the number of rows."""
+        return len(self.rows)
+
+    def epoch(self, epoch: int) -> Rows:
+        """A full permutation."""
+        if self.seed is None:
+            return self.rows
+        rng = np.random.Generator(np.random.PCG64([*self.seed, epoch]))
+        return self.rows[rng.permutation(self.length)]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Several orders in one: in each epoch `shares[i]` rows of the i-th.
+
+    An order that is shorter than its share goes round, one that is longer goes on in the next
+    epoch: row k of the i-th, counted from the first epoch, is row k of its own epochs strung
+    together. Whose turn it is, is a permutation by the seed; without one, turns are evenly spaced.
+    """
+
+    orders: Sequence[Order]
+    starts: Sequence[int]
+    """Added to the rows of each order."""
+    shares: Sequence[int]
+    seed: tuple[int, ...] | None
+
+    @property
+    def length(self) -> int:
+        """Places of an epoch: the sum of the shares."""
+        return sum(self.shares)
+
+    def epoch(self, epoch: int) -> Rows:
+        """The rows of all orders, in turn."""
+        turns = np.repeat(np.arange(len(self.shares)), self.shares)
+        if self.seed is None:
+            spaced = np.concatenate([(np.arange(n) + 0.5) / max(n, 1) for n in self.shares])
+            turns = turns[np.argsort(spaced, kind="stable")]
+        else:
+            turns = np.random.Generator(np.random.PCG64([*self.seed, epoch])).permutation(turns)
+        rows = np.empty(self.length, np.int64)
+        # The places of the first order, ascending, then those of the second, …
+        rows[np.argsort(turns, kind="stable")] = np.concatenate(
+            [
+                start + _strung(order, start=epoch * share, number=share)
+                for order, start, share in zip(self.orders, self.starts, self.shares, strict=True)
+            ]
+        )
+        return rows
+
+
+def _strung(order: Order, *, start: int, number: int) -> Rows:
+    """Rows [start, start + number) of an order's epochs strung together."""
+    parts = [np.empty(0, np.int64)]
+    while number:
+        epoch, first = divmod(start, order.length)
+        parts.append(order.epoch(epoch)[first : first + number])
+        start += len(parts[-1])
+        number -= len(parts[-1])
+    return np.concatenate(parts)
+
+
+def shares_of(weights: Sequence[float], *, length: int) -> list[int]:
+    """Whole numbers in proportion to weights, `length` in all (largest remainders)."""
+    exact = np.asarray(weights, dtype=np.float64) / np.sum(weights) * length
+    shares = np.floor(exact).astype(np.int64)
+    most = np.argsort(shares - exact, kind="stable")[: length - int(shares.sum())]
+    shares[most] += 1
+    return [int(n) for n in shares]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lane:
+    """One worker of one rank: which places of what is left are its own.
+
+    Rank r of R takes every R-th place from r on. Of these, in blocks of `block`, worker w of W
+    takes every W-th block from w on: a `DataLoader` asks its workers in turn, so blocks of
+    one batch each come out in the order of the epoch.
+    """
+
+    rank: int = 0
+    ranks: int = 1
+    worker: int = 0
+    workers: int = 1
+    block: int = 1
+
+    def of(self, left: Rows) -> Rows:
+        """Its part of what is left."""
+        mine: Rows = left[self.rank :: self.ranks]
+        if self.workers == 1:
+            return mine
+        own: Rows = mine[np.arange(len(mine)) // self.block % self.workers == self.worker]
+        return own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stripe:
+    """How many blocks every worker of every rank took of what was left before."""
+
+    block: int
+    counts: Sequence[Sequence[int]]
+    """One row for each rank, one number for each of its workers."""
+
+    def prefix(self) -> int | None:
+        """The number of places, if they are the first ones; None where they may not be."""
+        row = list(self.counts[0])
+        if any(list(other) != row for other in self.counts):
+            return None
+        if sorted(row, reverse=True) != row or row[0] - row[-1] > 1:
+            return None
+        return sum(row) * self.block * len(self.counts)
+
+    def left(self, places: Rows) -> Rows:
+        """What is left after it."""
+        first = self.prefix()
+        if first is not None:
+            return places[first:]
+        ranks, workers = len(self.counts), len(self.counts[0])
+        most = max(max(row) for row in self.counts)
+        reach = min(len(places), most * workers * self.block * ranks)
+        place = np.arange(reach)
+        block = place // ranks // self.block
+        counts = np.asarray(self.counts, dtype=np.int64)
+        done = block // workers < counts[place % ranks, block % workers]
+        return np.concatenate([places[:reach][~done], places[reach:]])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"block": self.block, "counts": [list(row) for row in self.counts]}
+
+
+def joined(stripes: Sequence[Stripe]) -> list[Stripe]:
+    """The same progress in fewer stripes: first places after first places are first places."""
+    out: list[Stripe] = []
+    for stripe in stripes:
+        first = stripe.prefix()
+        before = out[-1].prefix() if out else None
+        if first == 0:
+            continue
+        if first is not None and before is not None:
+            out[-1] = Stripe(block=1, counts=[[before + first]])
+        else:
+            out.append(stripe if first is None else Stripe(block=1, counts=[[first]]))
+    return out

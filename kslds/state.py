@@ -1,0 +1,160 @@
+"""States of a stream: what they say, how they are checked, and how those of ranks join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kslds.errors import UsageError
+from kslds.order import Stripe, joined
+
+MOST_LANES = MOST_BLOCK = 1_000_000
+"""Most ranks, workers, or samples of a batch."""
+
+_ORDER = ("dataset_sha256", "split", "seed", "shuffle", "where", "balance")
+_KEYS = (
+    *_ORDER,
+    *("epoch", "progress", "rank", "world_size", "worker", "workers", "block", "counts"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What `Stream.state_dict` says, checked."""
+
+    order_name: Mapping[str, Any]
+    """What decides the order of the epochs."""
+    epoch: int
+    progress: list[Stripe]
+    rank: int
+    ranks: int
+    worker: int | None
+    workers: int
+    block: int
+    counts: list[int]
+
+    @classmethod
+    def of(cls, state: object) -> State:
+        """Check a state.
+
+        Raises:
+            UsageError: It is none.
+        """
+        if not isinstance(state, Mapping) or set(state) != set(_KEYS):
+            raise UsageError(
+                f"this is not the state of a stream: expected the keys {', '.join(_KEYS)}.",
+                hint="Give it what state_dict returned.",
+            )
+        ranks = whole("world_size", state["world_size"], least=1, most=MOST_LANES)
+        workers = whole("workers", state["workers"], least=1, most=MOST_LANES)
+        worker = state["worker"]
+        if worker is not None:
+            worker = whole("worker", worker, least=0, most=workers - 1)
+        return cls(
+            order_name={name: state[name] for name in _ORDER},
+            epoch=whole("epoch", state["epoch"], least=0),
+            progress=[_stripe(stripe) for stripe in _listed("progress", state["progress"])],
+            rank=whole("rank", state["rank"], least=0, most=ranks - 1),
+            ranks=ranks,
+            worker=worker,
+            workers=workers,
+            block=whole("block", state["block"], least=1, most=MOST_BLOCK),
+            counts=_counts(state["counts"], length=1 if worker is not None else workers),
+        )
+
+
+def _stripe(value: object) -> Stripe:
+    if not isinstance(value, Mapping) or set(value) != {"block", "counts"}:
+        raise UsageError("this is not the state of a stream: its progress is none.")
+    rows = _listed("counts", value["counts"])
+    first = _listed("counts", rows[0])
+    counts = [_counts(row, length=len(first)) for row in rows]
+    block = whole("block", value["block"], least=1, most=MOST_BLOCK)
+    return Stripe(block=block, counts=counts)
+
+
+def _listed(name: str, value: object) -> Sequence[Any]:
+    """A list of a state.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if not isinstance(value, list | tuple) or (not value and name != "progress"):
+        raise UsageError(f"this is not the state of a stream: {name} is not a list, or empty.")
+    return value
+
+
+def _counts(value: object, *, length: int) -> list[int]:
+    counts = [whole("a count of the state", n, least=0) for n in _listed("counts", value)]
+    if len(counts) != length:
+        raise UsageError(f"this is not the state of a stream: expected {length} counts.")
+    return counts
+
+
+def merge_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One state out of those of all ranks (or of all workers of all ranks), in any order.
+
+    Args:
+        states: What `Stream.state_dict` returned on each of them.
+
+    Returns:
+        A state to load on every rank, whatever their number then.
+
+    Raises:
+        UsageError: They are not states, belong to different epochs or orders, or one is missing
+            or there twice.
+    """
+    if not isinstance(states, list | tuple) or not states:
+        raise UsageError("this is not the state of a stream: expected those of all ranks.")
+    found = [State.of(state) for state in states]
+    apart = ("rank", "worker", "counts")
+    for state in states[1:]:
+        different = [k for k in _KEYS if k not in apart and state[k] != states[0][k]]
+        if different:
+            raise UsageError(
+                f"these states do not belong together: they differ in {', '.join(different)}.",
+                hint="Give the states that all ranks took at one time.",
+            )
+    counts: dict[tuple[int, int], int] = {}
+    for one in found:
+        lanes = range(one.workers) if one.worker is None else [one.worker]
+        for worker, count in zip(lanes, one.counts, strict=True):
+            if (one.rank, worker) in counts:
+                raise UsageError(f"there are two states of rank {one.rank}, worker {worker}.")
+            counts[one.rank, worker] = count
+    first = found[0]
+    if len(counts) != first.ranks * first.workers:
+        raise UsageError(
+            f"these are the states of {len(counts)} workers; expected {first.ranks} ranks of "
+            f"{first.workers}."
+        )
+    stripe = Stripe(
+        block=first.block,
+        counts=[[counts[r, w] for w in range(first.workers)] for r in range(first.ranks)],
+    )
+    return {
+        **states[0],
+        "progress": [s.to_json() for s in joined([*first.progress, stripe])],
+        "rank": 0,
+        "world_size": 1,
+        "worker": None,
+        "workers": 1,
+        "block": 1,
+        "counts": [0],
+    }
+
+
+def whole(name: str, value: object, *, least: int, most: int = 2**62) -> int:
+    """A whole number in a range.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value:
+        if value <= most:
+            return int(value)
+        raise UsageError(f"{name}={value}: expected at most {most}.")
+    raise UsageError(f"{name}={value!r:.60}: expected a whole number, at least {least}.")

@@ -1,0 +1,543 @@
+"""Batches, threads, filters, balance, mixes and poses of a stream."""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kslds
+from kslds import batches, pack
+from kslds.errors import CorruptData, MediaError, UsageError
+from kslds.manifest import Dataset
+from kslds.sampling import Sampling
+from tests.painting import read_number
+from tests.shard_tools import sample, write_shards
+
+torch_is_an_extra = "torch is an extra"
+few_cores = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """23 clips of 6 frames: sign a of signers 0 and 1, and b, rare, of signer 1 alone."""
+    samples = []
+    for n in range(23):
+        rare = n % 6 == 5
+        fields = {
+            "gloss_id": "b" if rare else "a",
+            "label": int(rare),
+            "signer_id": f"subject_{1 if rare else n % 2:02d}",
+            "emotion": "sad" if n % 4 == 0 else None,
+        }
+        samples.append(sample(f"c{n:02d}", number=20 * n, **fields))
+    return write_shards(tmp_path_factory.mktemp("batches"), samples)
+
+
+def unbatched(path: Path, **options: Any) -> list[dict[str, Any]]:
+    return list(kslds.load(path, num_frames=3, shuffle=True, seed=4, **options))
+
+
+def our_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("kslds")]
+
+
+def wait_until_no_thread_is_left() -> None:
+    end = time.monotonic() + 20
+    while our_threads() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not our_threads()
+
+
+# --------------------------------------------------------------------------- batches
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3, None])
+@pytest.mark.parametrize("encoding", ["h264", "jpeg"])
+def test_batches_hold_the_samples_in_their_order(
+    small: Dataset, encoding: str, threads: int | None
+) -> None:
+    options = {"num_frames": 4, "shuffle": True, "sampling": "random", "encoding": encoding}
+    samples = list(kslds.load(small.root, **options))
+    stream = kslds.load(small.root, batch_size=3, threads=threads, **options)
+    got = list(stream)
+    assert len(got) == len(stream) == 6
+    assert [len(batch["key"]) for batch in got] == [3, 3, 3, 3, 3, 1]
+    for name in ("key", "gloss_id", "emotion", "label", "num_frames"):
+        values = [value for batch in got for value in batch[name]]
+        assert values == [s[name] for s in samples]
+    video = np.concatenate([batch["video"] for batch in got])
+    assert (video == np.stack([s["video"] for s in samples])).all()
+    first = got[0]["video"]
+    assert first.shape == (3, 4, 3, 64, 64)
+    assert np.moveaxis(first, 2, -1).flags.c_contiguous
+    assert got[0]["label"].dtype == np.int64
+    assert isinstance(got[0]["gloss_id"], list)
+    assert sum(len(b["key"]) for b in stream) == 16  # and so in the next epoch
+
+
+def test_torch_batches_are_those_of_default_collate(small: Dataset) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 2, "shuffle": True, "output": "torch"}
+    ours = list(kslds.load(small.root, batch_size=5, **options))
+    theirs = list(data.DataLoader(kslds.load(small.root, **options), batch_size=5))
+    for one, other in zip(ours, theirs, strict=True):
+        assert set(one) == set(other)
+        for name, value in one.items():
+            if isinstance(value, torch.Tensor):
+                assert value.dtype == other[name].dtype
+                assert torch.equal(value, other[name])
+            else:
+                assert value == other[name]
+
+
+@few_cores
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_dataloader_gives_the_batches_of_one_process(
+    shards: Path, workers: int, drop_last: bool
+) -> None:
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 2, "shuffle": True, "batch_size": 4, "drop_last": drop_last}
+    stream = kslds.load(shards, **options)
+    expected = [batch["key"] for batch in stream]
+    stream.set_epoch(0)
+    loader = data.DataLoader(stream, batch_size=None, num_workers=workers)
+    assert [batch["key"] for batch in loader] == expected
+    assert len(loader) == len(expected) == (5 if drop_last else 6)
+
+
+@few_cores
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_two_ranks_of_three_workers_then_three_of_one(shards: Path, batch_size: int | None) -> None:
+    """Stopped at different steps, by real workers."""
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 1, "shuffle": True, "batch_size": batch_size}
+    seen: list[str] = []
+    states = []
+    for rank, steps in ((0, 3), (1, 1)):
+        stream = kslds.load(shards, rank=rank, world_size=2, **options)
+        own = None if batch_size else 2
+        batches_of_rank = iter(
+            data.DataLoader(stream, batch_size=None if batch_size else own, num_workers=3)
+        )
+        seen += [key for _ in range(steps) for key in next(batches_of_rank)["key"]]
+        states.append(stream.state_dict(batches=steps, batch_size=own or 1, num_workers=3))
+        del batches_of_rank
+    assert len(seen) == 8
+    for rank in range(3):
+        stream = kslds.load(shards, rank=rank, world_size=3, **options)
+        stream.load_state_dict(json.loads(json.dumps(states)))
+        for item in data.DataLoader(stream, batch_size=None, num_workers=1):
+            seen += item["key"] if batch_size else [item["key"]]
+    assert sorted(seen) == [f"c{n:02d}" for n in range(23)]
+
+
+def test_a_batched_stream_goes_on_where_it_was(shards: Path) -> None:
+    options = {"num_frames": 1, "shuffle": True}
+    whole = [s["key"] for s in kslds.load(shards, **options)]
+    stream = kslds.load(shards, batch_size=4, **options)
+    iterator = iter(stream)
+    seen = [key for _ in range(2) for key in next(iterator)["key"]]
+    state = stream.state_dict()
+    assert len(json.dumps(state)) < 300
+    other = kslds.load(shards, batch_size=3, threads=2, **options)
+    other.load_state_dict(state)
+    seen += [key for batch in other for key in batch["key"]]
+    assert seen == whole
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("merge", [False, True])
+def test_states_of_workers_go_on_or_join(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int | None, merge: bool
+) -> None:
+    """As torchdata's StatefulDataLoader does, which asks and restores the copy in each worker."""
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    seen: Counter[str] = Counter()
+
+    def worker(rank: int, number: int) -> kslds.Stream:
+        info = SimpleNamespace(id=number, num_workers=3)
+        monkeypatch.setattr(data, "get_worker_info", lambda: info)
+        return kslds.load(
+            shards, num_frames=1, shuffle=True, batch_size=batch_size, rank=rank, world_size=2
+        )
+
+    states = []
+    for rank, number, steps in ((0, 0, 2), (0, 1, 0), (0, 2, 1), (1, 0, 1), (1, 1, 3), (1, 2, 0)):
+        stream = worker(rank, number)
+        iterator = iter(stream)
+        for _ in range(min(steps, 1 if batch_size else 9)):
+            seen.update(np.atleast_1d(next(iterator)["key"]).tolist())
+        states.append(stream.state_dict())
+        iterator.close()
+        if not merge:
+            again = worker(rank, number)
+            again.load_state_dict(states[-1])
+            assert again.state_dict() == states[-1]
+            iterator = iter(again)
+            item = next(iterator, None)
+            if item is not None:
+                seen.update(np.atleast_1d(item["key"]).tolist())
+            third = worker(rank, number)
+            third.load_state_dict(again.state_dict())
+            for item in [*third]:
+                seen.update(np.atleast_1d(item["key"]).tolist())
+    if merge:
+        monkeypatch.undo()
+        last = kslds.load(shards, num_frames=1, shuffle=True)
+        last.load_state_dict(states)
+        seen.update(s["key"] for s in last)
+    assert seen == Counter(f"c{n:02d}" for n in range(23))
+
+
+def test_a_worker_s_own_state_goes_on_in_that_worker_alone(shards: Path) -> None:
+    stream = kslds.load(shards, num_frames=1)
+    state = {**stream.state_dict(), "worker": 1, "workers": 2, "counts": [3]}
+    stream.load_state_dict(state)
+    with pytest.raises(UsageError, match="worker 1 of 2, rank 0 of 1, in blocks of 1, and is"):
+        next(iter(stream))
+
+
+@pytest.mark.parametrize(("ranks", "even"), [(4, True), (4, False), (30, True), (30, False)])
+def test_ranks_are_even_if_asked(shards: Path, ranks: int, even: bool) -> None:
+    streams = [
+        kslds.load(shards, num_frames=1, rank=r, world_size=ranks, even=even) for r in range(ranks)
+    ]
+    counts = [len(list(stream)) for stream in streams]
+    assert counts == [len(stream) for stream in streams]
+    assert sum(counts) == (23 - 23 % ranks if even else 23)
+    assert max(counts) - min(counts) <= (0 if even else 1)
+
+
+def test_clips_of_different_sizes_make_no_batch(tmp_path: Path) -> None:
+    root = write_shards(tmp_path, [sample("a"), sample("b", size=(20, 32))])
+    assert len(list(kslds.load(root, num_frames=1))) == 2
+    with pytest.raises(UsageError, match=r"tar: [ab]: clips of .* do not fit into one batch"):
+        list(kslds.load(root, num_frames=1, batch_size=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 2, "threads": -1}, "threads=-1"),
+        ({"batch_size": 2, "drop_last": 1}, "drop_last=1"),
+        ({"drop_last": True}, "about batches"),
+        ({"batch_size": 2, "pin_memory": True}, 'output="torch"'),
+        ({"even": "yes"}, "even='yes'"),
+        ({"num_frames": None, "sampling": Sampling(windows=2)}, "several windows"),
+        ({"sampling": "often"}, "sampling='often' is not one of uniform, random, step"),
+        ({"where": "colour == 'red'"}, "no field 'colour'; there are clip_id"),
+        ({"where": "num_frames > 99"}, "no sample fulfils it"),
+        ({"balance": "colour"}, "balance='colour': there is no such field"),
+    ],
+)
+def test_wrong_arguments_are_named(shards: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        kslds.load(shards, **options)
+
+
+# --------------------------------------------------------------------------- threads
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_errors_in_threads_name_shard_and_key(tmp_path: Path, batch_size: int | None) -> None:
+    samples = [sample(f"c{n}") for n in range(9)]
+    samples[7]["video"] = bytes(len(samples[7]["video"]))
+    root = write_shards(tmp_path / "ds", samples)
+    stream = kslds.load(root, num_frames=1, batch_size=batch_size, threads=3)
+    got = []
+    with pytest.raises(MediaError, match=r"train-00001\.tar: c7: the clip cannot be decoded"):
+        got.extend(iter(stream))
+    assert not [s for s in got if "c7" in s["key"]]
+    wait_until_no_thread_is_left()
+    for changes in (
+        {"frame_sizes": [1]},
+        {"frame_sizes": 3},
+        {"num_frames": 10**9},
+        {"height": "x"},
+    ):
+        bad = [sample("c0"), sample("c1")]
+        bad[1]["fields"] |= changes
+        root = write_shards(tmp_path / f"{len(list(tmp_path.iterdir()))}", bad)
+        with pytest.raises(CorruptData, match=r"c1: the sample's JSON does not fit its clip"):
+            list(kslds.load(root, num_frames=6, batch_size=2, threads=2))
+
+
+@pytest.mark.parametrize("how", ["close", "forget", "exhaust"])
+def test_threads_end_with_the_iterator(shards: Path, how: str) -> None:
+    stream = kslds.load(shards, num_frames=1, batch_size=2, threads=3)
+    iterator = iter(stream)
+    next(iterator)
+    assert our_threads()
+    if how == "close":
+        iterator.close()
+    elif how == "exhaust":
+        list(iterator)
+    del iterator
+    gc.collect()
+    wait_until_no_thread_is_left()
+
+
+def test_an_interpreter_ends_with_an_iterator_at_work(shards: Path) -> None:
+    program = (
+        "import sys, kslds\n"
+        "it = iter(kslds.load(sys.argv[1], num_frames=1, batch_size=2, threads=4))\n"
+        "print(len(next(it)['key']), 'torch' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(shards)], capture_output=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == [b"2", b"False"]
+    assert not done.stderr
+
+
+def test_results_come_in_order_and_only_so_far_ahead() -> None:
+    started = []
+
+    def task(number: int) -> int:
+        started.append(number)
+        time.sleep(0.002 * (number % 3))
+        return number
+
+    got = []
+    for number in batches.in_order((lambda n=n: task(n) for n in range(40)), threads=4, ahead=6):
+        got.append(number)
+        assert max(started) <= number + 6
+    assert got == list(range(40))
+
+
+def _read_in_child(path: str, queue: Any) -> None:
+    stream = kslds.load(path, num_frames=1, batch_size=2, threads=2)
+    queue.put([key for batch in stream for key in batch["key"]])
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+@pytest.mark.skipif(sys.platform != "linux", reason="fork is safe on Linux only")
+def test_a_fork_beside_running_threads_reads_for_itself(shards: Path) -> None:
+    iterator = iter(kslds.load(shards, num_frames=1, batch_size=2, threads=2))
+    next(iterator)
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    process = context.Process(target=_read_in_child, args=(str(shards), queue))
+    process.start()
+    assert len(queue.get()) == 23
+    process.join(30)
+    assert process.exitcode == 0
+    assert len(list(iterator)) == 11
+
+
+# --------------------------------------------------------------------------- which samples
+
+
+def test_a_filter_chooses_and_the_rest_is_as_before(shards: Path) -> None:
+    options = {"num_frames": 1, "shuffle": True}
+    sad = kslds.load(shards, where="emotion == 'sad' and label == 0", **options)
+    expected = {f["key"] for f in kslds.load(shards).fields() if f["emotion"] and not f["label"]}
+    assert {f["key"] for f in sad.fields()} == expected
+    assert len(sad) == len(expected) == 6
+    assert sorted(s["key"] for s in sad) == sorted(expected)
+    state = sad.state_dict()
+    with pytest.raises(UsageError, match="another where"):
+        kslds.load(shards, **options).load_state_dict(state)
+
+
+@pytest.mark.parametrize("field", ["gloss_id", "emotion", "signer_id"])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_balance_gives_every_value_its_share(shards: Path, field: str, shuffle: bool) -> None:
+    stream = kslds.load(shards, num_frames=1, shuffle=shuffle, balance=field)
+    epochs = [[(s["key"], s[field]) for s in stream] for _ in range(5)]
+    for epoch in epochs:
+        values = Counter(value for _, value in epoch)
+        assert len(values) == 2
+        assert set(values.values()) == {12}  # half of 23, rounded up
+    assert len(stream) == 24
+    assert len({key for epoch in epochs for key, _ in epoch}) == 23  # all take their turn
+    parts = [
+        [s["key"] for s in kslds.load(
+            shards, num_frames=1, shuffle=shuffle, balance=field, rank=r, world_size=3)]
+        for r in range(3)
+    ]  # fmt: skip
+    assert Counter(k for part in parts for k in part) == Counter(k for k, _ in epochs[0])
+
+
+def test_a_mix_has_shares_labels_and_states(shards: Path, tmp_path: Path) -> None:
+    other = write_shards(
+        tmp_path,
+        [sample(f"o{n}", gloss_id="c", label=1) for n in range(5)],
+        classes=("b", "c"),
+    )
+
+    def mixed(**options: Any) -> kslds.Stream:
+        both = [kslds.load(p, num_frames=1, shuffle=True, **options) for p in (shards, other)]
+        return kslds.mix(both, weights=[1, 3], length=20, seed=2)
+
+    stream = mixed()
+    assert stream.classes == ("a", "b", "c")
+    first = list(stream)
+    assert Counter(s["dataset"] for s in first) == {0: 5, 1: 15}
+    assert all(stream.classes[s["label"]] == s["gloss_id"] for s in first)
+    assert set(Counter(s["key"] for s in first if s["dataset"]).values()) == {3}
+    keys = [s["key"] for s in first]
+    assert [s["key"] for s in stream] != keys
+    seen = {s["key"] for s in first if not s["dataset"]}
+    for _ in range(3):  # epochs 2, 3 and 4
+        seen |= {s["key"] for s in stream if not s["dataset"]}
+    stream.set_epoch(1)
+    seen |= {s["key"] for s in stream if not s["dataset"]}
+    assert len(seen) == 23
+    # Ranks and states as with one stream.
+    begun = mixed(batch_size=4)
+    iterator = iter(begun)
+    got = [key for _ in range(2) for key in next(iterator)["key"]]
+    parts = []
+    for rank in range(2):
+        rest = mixed(rank=rank, world_size=2)
+        rest.load_state_dict(begun.state_dict())
+        parts.append([s["key"] for s in rest])
+    assert got + [k for pair in zip(*parts, strict=True) for k in pair] == keys
+    assert len(list(mixed().fields())) == 28
+
+
+def test_what_does_not_mix_is_said(shards: Path, tmp_path: Path) -> None:
+    one = kslds.load(shards, num_frames=1)
+    posed = write_shards(tmp_path, [{**sample("p"), "pose": np.zeros((6, 2, 3), np.float32)}])
+    for streams, options, message in (
+        ([], {}, "a list of streams"),
+        ([shards], {}, "a list of streams"),
+        ([one, kslds.load(shards, num_frames=2)], {}, "the same frames"),
+        ([one, kslds.load(posed, num_frames=1)], {}, "only some"),
+        ([one, one], {"weights": [1]}, "a positive number for each"),
+        ([one, one], {"weights": [1, 0]}, "a positive number for each"),
+        ([one, one], {"weights": [1, float("nan")]}, "a positive number for each"),
+        ([one, one], {"length": 0}, "length=0"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            kslds.mix(streams, **options)
+
+
+# --------------------------------------------------------------------------- frames and poses
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_windows_come_before_time(shards: Path, batch_size: int | None) -> None:
+    sampling = Sampling(rule="step", step=1, windows=3)
+    stream = kslds.load(shards, num_frames=2, sampling=sampling, batch_size=batch_size)
+    video = next(iter(stream))["video"]
+    if batch_size:
+        assert video.shape == (2, 3, 2, 3, 32, 40)
+        video = video[0]
+    assert video.shape == (3, 2, 3, 32, 40)
+    numbers = [[read_number(np.moveaxis(f, 0, -1)) for f in window] for window in video]
+    assert numbers == [[0, 1], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_poses_are_of_the_same_frames(tmp_path: Path, threads: int) -> None:
+    samples = []
+    for n in range(5):
+        points = np.zeros((6, 4, 3), np.float32)
+        points[:, 0, 0] = 20 * n + np.arange(6)
+        samples.append({**sample(f"c{n}", number=20 * n), "pose": points})
+    del samples[2]["pose"]
+    root = write_shards(tmp_path, samples, each=2)
+    options = {"num_frames": 3, "sampling": "random", "shuffle": True}
+    for one in kslds.load(root, **options):
+        assert one["pose"].shape == (3, 4, 3)
+        assert one["pose"].dtype == np.float32
+        numbers = [read_number(np.moveaxis(frame, 0, -1)) for frame in one["video"]]
+        if one["key"] == "c2":
+            assert np.isnan(one["pose"]).all()
+        else:
+            assert one["pose"][:, 0, 0].tolist() == numbers
+    batch = next(iter(kslds.load(root, batch_size=5, threads=threads, **options)))
+    assert batch["pose"].shape == (5, 3, 4, 3)
+    windows = Sampling(windows=2)
+    one = next(iter(kslds.load(root, num_frames=2, sampling=windows)))
+    assert one["pose"].shape == (2, 2, 4, 3)
+    assert all("pose" not in fields for fields in kslds.load(root).fields())
+
+
+def test_poses_that_are_too_short_are_noticed(tmp_path: Path) -> None:
+    root = write_shards(tmp_path, [{**sample("c"), "pose": np.zeros((2, 4, 3), np.float32)}])
+    with pytest.raises(CorruptData, match="does not fit its clip"):
+        list(kslds.load(root, num_frames=6))
+
+
+# --------------------------------------------------------------------------- torch
+
+
+def test_a_stream_is_a_dataset_of_torch_whenever_that_is_imported(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    program = (
+        "import sys, kslds\n"
+        "stream = kslds.load(sys.argv[1], num_frames=1)\n"
+        "assert 'torch' not in sys.modules\n"
+        "from torch.utils.data import DataLoader, IterableDataset\n"
+        "assert isinstance(stream, IterableDataset) and isinstance(stream, kslds.Stream)\n"
+        "print(sum(len(batch['key']) for batch in DataLoader(stream, batch_size=4)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(shards)], capture_output=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == [b"23"]
+
+
+def test_a_label_that_is_none_is_noticed(tmp_path: Path) -> None:
+    for number, label in enumerate((2, -1, "a", [0])):
+        root = write_shards(tmp_path / str(number), [sample("c", label=label)])
+        with pytest.raises(CorruptData, match=r"c\.json is not the JSON of a sample"):
+            list(kslds.load(root, num_frames=1))
+
+
+def test_to_device_normalises(small: Dataset) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    batch = next(iter(kslds.load(small.root, num_frames=2, batch_size=3, output="torch")))
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)
+    out = kslds.to_device(batch, "cpu", mean=mean, std=std)
+    expected = batch["video"].to(torch.float64) / 255
+    for c in range(3):
+        expected[:, :, c] = (expected[:, :, c] - mean[c]) / std[c]
+    assert out["video"].is_contiguous()
+    assert out["video"].shape == (3, 2, 3, 64, 64)
+    torch.testing.assert_close(out["video"], expected.to(torch.float32), atol=1e-5, rtol=1e-5)
+    assert out["key"] == batch["key"]
+    assert batch["video"].dtype == torch.uint8  # as it was
+    half = kslds.to_device(batch, "cpu", dtype=torch.float16)["video"]
+    assert half.dtype == torch.float16
+    assert float(half.min()) >= 0
+    assert float(half.max()) <= 1
+    with pytest.raises(UsageError, match="expected a floating type"):
+        kslds.to_device(batch, "cpu", dtype=torch.uint8)
+    with pytest.raises(UsageError, match="no tensor 'video'"):
+        kslds.to_device(next(iter(kslds.load(small.root, num_frames=1))), "cpu")
+
+
+def test_an_index_may_list_members_in_any_order(shards: Path, tmp_path: Path) -> None:
+    """The columns of the index follow the keys, not the order in the tar."""
+    root = Path(shutil.copytree(shards, tmp_path / "copy"))
+    folder = root / "shards" / "jpeg"
+    index = json.loads((folder / "index.json").read_text())
+    for shard in index["splits"]["train"]["shards"]:
+        tar = folder / shard["file"]
+        members, _, _ = pack.read_index(tar)
+        table = pack.schema.to_table(pack.Member, sorted(members, key=lambda m: m.sha256))
+        pack.write_parquet(pack.index_path(tar), table)
+        shard["index_sha256"] = pack.sha256_file(pack.index_path(tar))
+    (folder / "index.json").write_text(json.dumps(index))
+    got = {s["key"]: s["video"].tobytes() for s in kslds.load(root, num_frames=1)}
+    assert got == {s["key"]: s["video"].tobytes() for s in kslds.load(shards, num_frames=1)}

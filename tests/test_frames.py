@@ -1,0 +1,147 @@
+"""Reading frames back: the right ones, the same pixels by every way, and clear refusals."""
+
+from __future__ import annotations
+
+import io
+from importlib.util import find_spec
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from kslds import frames
+from kslds.errors import MediaError
+from kslds.video import ENCODINGS
+from tests.painting import read_number, record
+from tests.shard_tools import jpeg
+
+FRAMES = 40
+
+
+def clip(path: Path, **options: object) -> bytes:
+    """Painted frames, encoded as clips are, but for what the options say."""
+    ours = {**ENCODINGS["h264"].options, **options}
+    names = {"vcodec": "c:v"}
+    arguments = [part for k, v in ours.items() for part in (f"-{names.get(k, k)}", str(v))]
+    return record(path, num_frames=FRAMES, options=arguments).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    # The numbers change so much from frame to frame that most would become keyframes.
+    return clip(tmp_path_factory.mktemp("clip") / "c.mp4", sc_threshold=0)
+
+
+@pytest.fixture(scope="module")
+def whole(ours: bytes) -> np.ndarray:
+    """Every frame, decoded from the start by PyAV's own way."""
+    with av.open(io.BytesIO(ours)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(indices=st.lists(st.integers(0, FRAMES - 1), min_size=1, max_size=12))
+def test_any_frames_are_those_of_a_whole_decode(
+    ours: bytes, whole: np.ndarray, indices: list[int]
+) -> None:
+    got = frames.read_frames(ours, indices=indices)
+    assert (got == whole[indices]).all()
+
+
+def test_the_frames_are_the_painted_ones(ours: bytes) -> None:
+    got = frames.read_frames(ours, indices=range(FRAMES))
+    assert [read_number(frame) for frame in got] == list(range(FRAMES))
+
+
+def test_frames_go_where_they_are_asked_to(ours: bytes, whole: np.ndarray) -> None:
+    batch = np.zeros((3, 2, *whole.shape[1:]), np.uint8)
+    assert frames.read_frames(ours, indices=[7, 3], out=batch[1]) is not None
+    assert (batch[1] == whole[[7, 3]]).all()
+    assert not batch[[0, 2]].any()
+
+
+@pytest.mark.parametrize("reader", [name for name in frames.READERS if name != "pyav"])
+def test_other_readers_give_the_same_pixels(ours: bytes, whole: np.ndarray, reader: str) -> None:
+    if find_spec(reader) is None:
+        pytest.skip(f"{reader} is not installed")
+    indices = [0, 11, 12, 13, 39, 5, 5]
+    assert (frames.read_frames(ours, indices=indices, reader=reader) == whole[indices]).all()
+    out = np.empty((1, *whole.shape[1:]), np.uint8)
+    frames.read_frames(ours, indices=[20], out=out, reader=reader)
+    assert (out[0] == whole[20]).all()
+
+
+def test_little_is_decoded_for_a_few_frames(ours: bytes) -> None:
+    with av.open(io.BytesIO(ours)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+    pts = [p.pts for p in packets]
+    assert [i for i, packet in enumerate(packets) if packet.is_keyframe] == [0, 12, 24, 36]
+    needed = frames._needed(packets, wanted={pts[14], pts[36]})
+    assert [pts.index(p.pts) for p in needed] == [12, 13, 14, 36]
+
+
+def test_frames_shown_in_another_order_than_stored_are_right(tmp_path: Path) -> None:
+    data = clip(tmp_path / "b.mp4", bf=3, tune="animation")
+    got = frames.read_frames(data, indices=[39, 1, 17, 30])
+    assert [read_number(frame) for frame in got] == [39, 1, 17, 30]
+
+
+@pytest.mark.parametrize("reader", ["pyav", "decord"])
+@pytest.mark.parametrize(
+    ("change", "indices"),
+    [
+        (lambda data: data, [FRAMES]),
+        (lambda data: data, [-1]),
+        (lambda data: b"", [0]),
+        (lambda data: b"no clip at all" * 9, [0]),
+        (lambda data: data[:1500], [0]),
+    ],
+)
+def test_what_is_not_there_is_refused(ours: bytes, change, indices, reader: str) -> None:
+    if reader == "decord" and find_spec("decord") is None:
+        pytest.skip("decord is not installed")
+    if reader == "decord" and indices == [-1]:
+        pytest.skip("decord counts from the end")
+    with pytest.raises(MediaError, match="the clip cannot be decoded"):
+        frames.read_frames(change(ours), indices=indices, reader=reader)
+
+
+def test_a_clip_of_another_size_is_refused(ours: bytes) -> None:
+    with pytest.raises(MediaError, match=r"where .* was expected"):
+        frames.read_frames(ours, indices=[0], out=np.empty((1, 10, 10, 3), np.uint8))
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_jpegs_are_what_pillow_sees(monkeypatch: pytest.MonkeyPatch, without: bool) -> None:
+    if without:
+        monkeypatch.setattr(frames, "find_spec", lambda name: None)
+    pictures = [jpeg(n, size=(45, 33)) for n in (3, 500)]
+    expected = np.stack([np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in pictures])
+    assert (frames.read_jpegs(pictures) == expected).all()
+    batch = np.zeros((2, 2, 33, 45, 3), np.uint8)
+    frames.read_jpegs(pictures, out=batch[1])
+    assert (batch[1] == expected).all()
+    assert not batch[0].any()
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_odd_jpegs_are_refused(monkeypatch: pytest.MonkeyPatch, without: bool) -> None:
+    if without:
+        monkeypatch.setattr(frames, "find_spec", lambda name: None)
+    good = jpeg(1)
+    for pictures in (
+        [],
+        [b""],
+        [b"nothing"],
+        [good[:-40]],
+        [good, jpeg(1, size=(20, 32))],
+        [good, jpeg(1, size=(80, 32))],
+    ):
+        with pytest.raises(MediaError):
+            frames.read_jpegs(pictures)
+    with pytest.raises(MediaError, match="was expected"):
+        frames.read_jpegs([good], out=np.empty((1, 9, 9, 3), np.uint8))

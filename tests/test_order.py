@@ -1,0 +1,168 @@
+"""Who takes what of an epoch: exactly once, however often the topology changes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kslds.errors import UsageError
+from kslds.order import Lane, Mixed, Plain, Stripe, joined, shares_of
+from kslds.state import merge_states
+
+topologies = st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 5))
+
+
+def lanes(ranks: int, workers: int, block: int) -> list[list[Lane]]:
+    return [
+        [Lane(rank=r, ranks=ranks, worker=w, workers=workers, block=block) for w in range(workers)]
+        for r in range(ranks)
+    ]
+
+
+@given(st.integers(0, 60), topologies)
+def test_lanes_share_what_is_left(number: int, topology: tuple[int, int, int]) -> None:
+    left = np.arange(number)
+    all_lanes = lanes(*topology)
+    parts = [np.concatenate([lane.of(left) for lane in row]) for row in all_lanes]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(number))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    ranks, workers, block = topology
+    for rank, row in enumerate(all_lanes):
+        # Asked in turn for their blocks, the workers of a rank give its samples in order.
+        given_out, turn = [], 0
+        queues = [lane.of(left).tolist() for lane in row]
+        while any(queues):
+            queue = queues[turn % workers]
+            given_out += queue[:block]
+            del queue[:block]
+            turn += 1
+        assert given_out == left[rank::ranks].tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    number=st.integers(0, 80),
+    stops=st.lists(st.tuples(topologies, st.integers(0, 2**32)), max_size=4),
+)
+def test_any_stops_and_topologies_see_everything_once(
+    number: int, stops: list[tuple[tuple[int, int, int], int]]
+) -> None:
+    """Each worker of each rank stops wherever it is, no two alike."""
+    seen: Counter[int] = Counter()
+    progress: list[Stripe] = []
+    for (ranks, workers, block), seed in stops:
+        left = np.arange(number)
+        for stripe in progress:
+            left = stripe.left(left)
+        rng = np.random.Generator(np.random.PCG64(seed))
+        counts = rng.integers(0, 4, size=(ranks, workers)).tolist()
+        for row, taken in zip(lanes(ranks, workers, block), counts, strict=True):
+            for lane, count in zip(row, taken, strict=True):
+                seen.update(lane.of(left)[: count * block].tolist())
+        progress = joined([*progress, Stripe(block=block, counts=counts)])
+    left = np.arange(number)
+    for stripe in progress:
+        left = stripe.left(left)
+    seen.update(left.tolist())
+    assert seen == Counter(range(number))
+
+
+@given(st.integers(0, 60), topologies, st.integers(0, 40))
+def test_steps_in_turn_leave_the_end_of_the_order(
+    number: int, topology: tuple[int, int, int], steps: int
+) -> None:
+    ranks, workers, block = topology
+    row = [len(range(w, steps, workers)) for w in range(workers)]
+    stripe = Stripe(block=block, counts=[row] * ranks)
+    left = stripe.left(np.arange(number))
+    assert left.tolist() == list(range(min(steps * block * ranks, number), number))
+    assert len(joined([stripe, stripe, stripe])) <= 1  # a state does not grow with every stop
+
+
+def state(rank: int, count: int, **changes: object) -> dict[str, object]:
+    return {
+        "dataset_sha256": "x",
+        "split": "train",
+        "seed": 0,
+        "shuffle": True,
+        "where": None,
+        "balance": None,
+        "epoch": 2,
+        "progress": [],
+        "rank": rank,
+        "world_size": 3,
+        "worker": None,
+        "workers": 1,
+        "block": 2,
+        "counts": [count],
+        **changes,
+    }
+
+
+def test_states_of_ranks_join_in_any_order() -> None:
+    states = [state(2, 5), state(0, 7), state(1, 0)]
+    merged = merge_states(states)
+    assert merged == merge_states(states[::-1])
+    assert merged["progress"] == [{"block": 2, "counts": [[7], [0], [5]]}]
+    assert merged == json.loads(json.dumps(merged))
+    workers = [state(0, 1 + w, world_size=1, worker=w, workers=2) for w in (1, 0)]
+    assert merge_states(workers)["progress"] == [{"block": 2, "counts": [[1, 2]]}]
+
+
+def test_states_that_do_not_make_a_whole_are_refused() -> None:
+    for states, message in (
+        ([state(0, 1), state(1, 1)], "2 workers; expected 3 ranks"),
+        ([state(0, 1), state(0, 1), state(1, 1)], "two states of rank 0"),
+        ([state(0, 1), state(1, 1), state(2, 1, epoch=3)], "differ in epoch"),
+        ([state(0, 1), state(1, 1), state(2, 1, block=1)], "differ in block"),
+        ([], "not the state of a stream"),
+        ([{}], "not the state of a stream"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            merge_states(states)
+
+
+def test_a_permutation_is_whole_and_another_each_epoch() -> None:
+    order = Plain(np.arange(10, 30), (5,))
+    assert sorted(order.epoch(0).tolist()) == list(range(10, 30))
+    assert order.epoch(0).tolist() != order.epoch(1).tolist()
+    assert order.epoch(0).tolist() == Plain(np.arange(10, 30), (5,)).epoch(0).tolist()
+    assert Plain(np.arange(4), None).epoch(7).tolist() == [0, 1, 2, 3]
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    share=st.integers(1, 12),
+    seed=st.one_of(st.none(), st.integers(0, 2**32)),
+)
+def test_a_mix_strings_the_epochs_of_its_parts_together(
+    sizes: list[int], share: int, seed: int | None
+) -> None:
+    seeds = None if seed is None else (seed,)
+    parts = [Plain(np.arange(n), seeds) for n in sizes]
+    starts = (100 * np.arange(len(sizes))).tolist()
+    mixed = Mixed(parts, starts, [share] * len(sizes), seeds)
+    rows = np.concatenate([mixed.epoch(e) for e in range(4)])
+    assert len(rows) == 4 * mixed.length == 4 * share * len(sizes)
+    for part, start in zip(parts, starts, strict=True):
+        own = rows[(rows >= start) & (rows < start + 100)] - start
+        strung = np.concatenate([part.epoch(e) for e in range(4 * share)])
+        assert own.tolist() == strung[: 4 * share].tolist()
+
+
+def test_turns_without_a_seed_are_evenly_spaced() -> None:
+    mixed = Mixed([Plain(np.arange(9), None)] * 2, [0, 100], [2, 4], None)
+    assert mixed.epoch(0).tolist() == [100, 0, 101, 102, 1, 103]
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=6), st.integers(0, 1000))
+def test_shares_add_up_and_are_in_proportion(weights: list[float], length: int) -> None:
+    shares = shares_of(weights, length=length)
+    assert sum(shares) == length
+    exact = [w / sum(weights) * length for w in weights]
+    assert all(abs(share - x) < 1 + 1e-6 for share, x in zip(shares, exact, strict=True))
