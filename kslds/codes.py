@@ -233,6 +233,13 @@ _code(
     "Nothing, or add it to the file.",
 )
 _code(
+    "K134",
+    "warning",
+    "signer written in several ways",
+    "Names that differ only by letter case, blanks or dots were taken for one signer.",
+    "Write a signer one way; give two people names that differ otherwise.",
+)
+_code(
     "K141",
     "info",
     "merged into a consensus segment",

@@ -10,9 +10,11 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Collection
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kslds.errors import MissingFile
 
@@ -155,3 +157,56 @@ def _is_written(path: Path, root: Path) -> bool:
 
 def _is_dataset(folder: Path) -> bool:
     return (folder / "kslds.toml").is_file() and (folder / "tables").is_dir()
+
+
+# --------------------------------------------------------------------------- names
+
+
+@dataclass
+class Finder:
+    """Which recording does an annotation mean? By path, else by name or stem.
+
+    A row that names folders means a file in these; of several, the one deepest down.
+    """
+
+    known: Mapping[str, str]
+    """Names of media files, relative to the media folder → what each holds: files of one value
+    are copies of each other."""
+
+    def __post_init__(self) -> None:
+        self._by_tail: dict[str, set[str]] = defaultdict(set)
+        for name in self.known:
+            path = PurePosixPath(name)
+            for tail in {path.name, path.stem, path.with_suffix("").as_posix()}:
+                self._by_tail[tail.strip()].add(name)
+
+    def find(self, written: str) -> tuple[str | None, str, str]:
+        """The file meant (or None), and the code and reason where there is none."""
+        exact = unicodedata.normalize("NFC", written)
+        wanted = exact.strip().replace("\\", "/").removeprefix("./")
+        for name in (exact, exact.strip(), wanted):
+            if name in self.known:
+                return name, "", ""
+        names = sorted(
+            self._by_tail.get(wanted, ()) or self._by_tail.get(wanted.split("/")[-1], ())
+        )
+        # A row that names folders means no file of another folder, whatever it is called.
+        names = [name for name in names if _agree(PurePosixPath(wanted), PurePosixPath(name))]
+        if "/" in wanted:
+            depth = max((name.count("/") for name in names), default=0)
+            names = [name for name in names if name.count("/") == depth]
+        if len({self.known[name] for name in names}) == 1:
+            return names[0], "", ""
+        if names:
+            return None, "K121", f"{written!r} could be {' or '.join(names[:3])}"
+        return (
+            None,
+            "K103",
+            f"{written!r} is not among the {len(self.known)} files of the media folder",
+        )
+
+
+def _agree(one: PurePosixPath, other: PurePosixPath) -> bool:
+    """Do two paths name the same folders, as far as both name any?"""
+    pairs = zip(one.parts[-2::-1], other.parts[-2::-1], strict=False)
+    return all(a == b for a, b in pairs)

@@ -11,12 +11,12 @@ import hashlib
 import json
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from kslds import pose
 from kslds.codes import CODES
@@ -40,7 +40,7 @@ from kslds.errors import (
     RecipeError,
     UsageError,
 )
-from kslds.folders import Refused, find
+from kslds.folders import Finder, Refused, find
 from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
 from kslds.orthography import slug
 from kslds.probe import SUFFIXES, Probe, frame_ms, probe
@@ -69,6 +69,9 @@ class IngestOptions:
     """A folder of pose files, named as the recordings are."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What only this adapter knows."""
+    rounding: str = "down"
+    """How times in ms or s were made from frames: ``down``, or ``any``, which takes a boundary
+    less than a ms after the start of a frame for that frame."""
     missing: str = "drop"
     """Rows whose recording is not there: ``drop`` them, each with K103, or ``error``."""
 
@@ -83,6 +86,8 @@ class IngestOptions:
                 )
         if self.unit not in UNITS:
             raise RecipeError(f"[ingest] unit = {self.unit!r} is not one of {', '.join(UNITS)}.")
+        if self.rounding not in ("down", "any"):
+            raise RecipeError(f"[ingest] rounding = {self.rounding!r}: expected 'down' or 'any'.")
         if self.missing not in ("drop", "error"):
             raise RecipeError(f"[ingest] missing = {self.missing!r}: expected 'drop' or 'error'.")
 
@@ -303,53 +308,6 @@ def _read_recordings(
 # --------------------------------------------------------------------------- segments
 
 
-@dataclass
-class _Finder:
-    """Which recording does an annotation mean? By path, else by name or stem.
-
-    Of several of one name, the one whose folders agree the furthest is meant.
-    """
-
-    recordings: _Recordings
-
-    def __post_init__(self) -> None:
-        self._known = {*self.recordings.by_name, *self.recordings.broken}
-        self._by_tail: dict[str, set[str]] = defaultdict(set)
-        for name in self._known:
-            path = PurePosixPath(name)
-            for tail in {path.name, path.stem, path.with_suffix("").as_posix()}:
-                self._by_tail[tail.strip()].add(name)
-
-    def find(self, written: str) -> tuple[str | None, str, str]:
-        """The file meant (or None), and the code and reason where there is none."""
-        exact = unicodedata.normalize("NFC", written)
-        wanted = exact.strip().replace("\\", "/").removeprefix("./")
-        for name in (exact, exact.strip(), wanted):
-            if name in self._known:
-                return name, "", ""
-        names = sorted(
-            self._by_tail.get(wanted, ()) or self._by_tail.get(wanted.split("/")[-1], ())
-        )
-        shared = {name: _shared(PurePosixPath(wanted), PurePosixPath(name)) for name in names}
-        nearest = [name for name in names if shared[name] == max(shared.values())]
-        recordings = {self.recordings.by_name.get(n, n) for n in nearest}
-        if len(recordings) == 1:
-            return nearest[0], "", ""
-        if names:
-            return None, "K121", f"{written!r} could be {' or '.join(names[:3])}"
-        return (
-            None,
-            "K103",
-            f"{written!r} is not among the {len(self._known)} files of the media folder",
-        )
-
-
-def _shared(one: PurePosixPath, other: PurePosixPath) -> int:
-    """How many folders two paths share, counted from the file upwards."""
-    pairs = zip(one.parts[-2::-1], other.parts[-2::-1], strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
 class _Problem(Exception):
     """A row that ends in the ledger of dropped rows."""
 
@@ -374,7 +332,7 @@ def _time(text: str | None, unit: str, column: str) -> Time:
         raise _Problem("K111", f"column {column!r}: {error}") from error
 
 
-def _resolve(row: Annotation, *, recording: Recording, timing: Timing) -> _Bounds:
+def _resolve(row: Annotation, *, recording: Recording, timing: Timing, rounding: str) -> _Bounds:
     """A row's boundaries in ms, by the recording's own timestamps."""
     base = Fraction(recording.time_base_num, recording.time_base_den)
     start = _time(row.start, row.unit, row.start_column)
@@ -415,7 +373,23 @@ def _resolve(row: Annotation, *, recording: Recording, timing: Timing) -> _Bound
         pts = timing.pts
         a = frame_ms(pts[a], base)
         b = frame_ms(pts[b], base) if b < len(pts) else recording.end_ms
+    elif rounding == "any":
+        a, b = (_rounded_down(t, timing=timing, base=base) for t in (a, b))
     return _Bounds(a, b, tuple(notes))
+
+
+def _rounded_down(ms: int, *, timing: Timing, base: Fraction) -> int:
+    """The time rounded down of the frame that `ms` is rounded up of; else `ms`.
+
+    ELAN steps to ``ceil`` of a frame's time, and others write seconds rounded to three places.
+    Such a boundary lies up to a ms behind the frame it was made for, which the rule of time
+    (``start_ms <= floor(1000 * pts)``) would leave out.
+    """
+    ticks = ms / (1000 * base)
+    place = bisect_left(timing.pts, ticks) - 1  # the last frame that starts before
+    if place >= 0 and frame_ms(timing.pts[place], base) == ms - 1:
+        return ms - 1
+    return ms
 
 
 def _duration(row: Annotation, recording: Recording) -> Iterator[tuple[str, str]]:
@@ -434,6 +408,14 @@ def _clean(text: str | None) -> str | None:
     return text or None
 
 
+def _emotion(text: str) -> str:
+    """A key for an emotion; one with signs that a key cannot hold (``+1``) keeps itself apart."""
+    key = slug(text)
+    if re.fullmatch(r"\w+(?:[ _/-]+\w+)*", text):
+        return key
+    return f"{key}_{hashlib.sha256(text.encode()).hexdigest()[:4]}"
+
+
 def _segment(row: Annotation, bounds: _Bounds, recording_id: str) -> Segment:
     label, sentence = _clean(row.label), _clean(row.sentence)
     if label is None and sentence is None:
@@ -445,7 +427,7 @@ def _segment(row: Annotation, bounds: _Bounds, recording_id: str) -> Segment:
         "start_ms": bounds.start_ms,
         "end_ms": bounds.end_ms,
         "label": label,
-        "emotion": slug(emotion) if emotion else None,
+        "emotion": _emotion(emotion) if emotion else None,
         "sentence": sentence,
         "translation": _clean(row.translation),
         "tier": _clean(row.tier),
@@ -468,14 +450,17 @@ class _Segments:
     issues: list[Issue] = field(default_factory=list)
     sessions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """recording_id → sessions that its rows name."""
+    written: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """signer_id → the ways in which rows write the signer."""
     num_read: int = 0
 
 
 def _read_segments(
-    rows: Iterable[Annotation], *, recordings: _Recordings, withdrawn: Set[str]
+    rows: Iterable[Annotation], *, recordings: _Recordings, withdrawn: Set[str], rounding: str
 ) -> _Segments:
     result = _Segments()
-    finder = _Finder(recordings)
+    known = {**recordings.by_name, **{name: name for name in recordings.broken}}
+    finder = Finder(known)
     for row in rows:
         result.num_read += 1
         try:
@@ -488,7 +473,7 @@ def _read_segments(
                 raise _Problem(recordings.broken[name], f"its recording {name} cannot be used")
             recording = recordings.rows[recordings.by_name[name]]
             timing = recordings.timings[recording.recording_id]
-            bounds = _resolve(row, recording=recording, timing=timing)
+            bounds = _resolve(row, recording=recording, timing=timing, rounding=rounding)
             segment = _segment(row, bounds, recording.recording_id)
             if segment.signer_id in withdrawn:
                 raise _Problem("K324", f"signer {segment.signer_id} has withdrawn consent")
@@ -508,6 +493,8 @@ def _read_segments(
             )
             continue
         result.rows[segment.segment_id] = segment
+        if segment.signer_id:
+            result.written[segment.signer_id].add(_clean(row.signer) or "")
         session = _clean(row.session)
         if session:
             result.sessions[segment.recording_id].add(key_of(session, prefix="session"))
@@ -562,7 +549,9 @@ def ingest(
         media, dataset=dataset, licence=licence, workers=workers, progress=progress
     )
     withdrawn = {s.signer_id for s in signers.values() if s.consent_withdrawn}
-    segments = _read_segments(annotations, recordings=found, withdrawn=withdrawn)
+    segments = _read_segments(
+        annotations, recordings=found, withdrawn=withdrawn, rounding=options.rounding
+    )
     if options.missing == "error":
         _check_present(segments.dropped)
 
@@ -586,6 +575,12 @@ def ingest(
     points = _attach_poses(found, options.poses)
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
+    issues += [
+        _issue("K134", table="signers", key=key,
+               message=f"{key} is written in {len(ways)} ways that differ by case or separators")
+        for key, ways in sorted(segments.written.items())
+        if len(ways) > 1
+    ]  # fmt: skip
     dataset.write("recordings", found.rows.values())
     dataset.write("timings", found.timings.values())
     dataset.write("segments", segments.rows.values())

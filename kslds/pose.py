@@ -12,6 +12,7 @@ import io
 import json
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -72,9 +73,12 @@ def find(folder: Path, *, recordings: Iterable[str]) -> dict[str, Path]:
     """
     inside = folder.resolve()
     found = {}
-    for name in recordings:
-        relative = Path(name).with_suffix("")
-        for stem in dict.fromkeys((relative, Path(relative.name))):
+    stems = {name: Path(name).with_suffix("") for name in recordings}
+    alike = Counter(stem.name for stem in stems.values())
+    for name, relative in stems.items():
+        # By its bare name only where no other recording is called the same.
+        flat = [Path(relative.name)] if alike[relative.name] == 1 else []
+        for stem in dict.fromkeys([relative, *flat]):
             candidates = (folder / stem.with_name(stem.name + ".pose"), folder / stem)
             path = next((p for p in candidates if p.exists()), None)
             if path is not None and path.resolve().is_relative_to(inside):
@@ -174,9 +178,10 @@ def _best_person(frame: Mapping[str, Any]) -> dict[str, Array] | None:
 def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
     """One row of points for each presented frame of a recording.
 
-    Where the file has as many frames as the recording, they belong together one by one.
-    Otherwise a frame gets the row on show at its time: ``floor(rate * t)`` with t since the
-    first frame.
+    Where the file has as many frames as the recording, or one or two more or less, as
+    estimators do, they belong together one by one. Otherwise both must last equally long (to
+    a fiftieth), and a frame gets the row on show at its time: ``floor(rate * t)`` with t since
+    the first frame.
 
     Args:
         poses: What was read.
@@ -187,11 +192,14 @@ def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
         float32 (len(pts), P, D); NaN where the file has no frame.
 
     Raises:
-        MediaError: K129 the numbers of frames differ and the file states no rate.
+        MediaError: K129 the numbers of frames differ, and the lengths do too or are not stated.
     """
-    if len(poses.data) == len(pts):
-        return poses.data
-    if poses.rate is None:
+    out = np.full((len(pts), *poses.data.shape[1:]), np.nan, np.float32)
+    if abs(len(poses.data) - len(pts)) <= 2:
+        out[: len(poses.data)] = poses.data[: len(pts)]
+        return out
+    span = (pts[-1] - pts[0]) * time_base * Fraction(len(pts), max(1, len(pts) - 1))
+    if poses.rate is None or abs(len(poses.data) / poses.rate - span) > span / 50:
         raise MediaError(
             f"the poses have {len(poses.data)} frames, the recording has {len(pts)}.",
             code="K129",
@@ -199,7 +207,6 @@ def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
         )
     step = poses.rate * time_base
     rows = np.array([(p - pts[0]) * step.numerator // step.denominator for p in pts])
-    out = np.full((len(pts), *poses.data.shape[1:]), np.nan, np.float32)
     known = rows < len(poses.data)
     out[known] = poses.data[rows[known]]
     return out

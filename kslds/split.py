@@ -26,6 +26,9 @@ from kslds.errors import (
 from kslds.manifest import Dataset, key_of, write_bytes
 from kslds.schema import Clip, Dropped, Issue, Signer, SplitRow
 
+_MOST_LEFT_OUT = 1000
+"""Time and space of leaving one out grow with the square of the signers."""
+
 _SIDE = f"Use up to {schema.MAX_KEY_CHARS} lower-case letters, digits, '_' and '-'."
 
 
@@ -137,6 +140,12 @@ def leave_one_out(signers: Collection[str], *, options: SplitOptions) -> Sides:
     del options
     if len(signers) < 2:
         raise UsageError("leaving one signer out needs at least two signers.")
+    if len(signers) > _MOST_LEFT_OUT:
+        raise UsageError(
+            f"leaving out one of {len(signers)} signers at a time would make as many splits; at "
+            f"most {_MOST_LEFT_OUT} are made.",
+            hint='Use [split] by = "kfold" instead.',
+        )
     return {f"loso-{out}": {s: "test" if s == out else "train" for s in signers} for out in signers}
 
 
@@ -391,7 +400,7 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         told = {clip.clip_id: clip for clip in clips}
     splits = RULES[options.by](told, options=options)
     issues: list[Issue] = []
-    placed: dict[str, list[tuple[Clip, str]]] = {}
+    counts: dict[str, Counter[str]] = {}
     for name, sides in splits.items():
         strangers = sorted(set(sides) - set(values))
         if strangers:
@@ -399,11 +408,12 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
             issues.append(_issue("K404", name=name, key=strangers[0], message=message))
         for stranger in strangers:
             del sides[stranger]
-        placed[name] = [(c, sides[v]) for c in clips if (v := _value(c, unit) or "") in sides]
-        check_disjoint(placed[name], name=name, unit=unit)
-        issues += _lopsided(placed[name], name=name)
+        placed = [(c, sides[v]) for c in clips if (v := _value(c, unit) or "") in sides]
+        check_disjoint(placed, name=name, unit=unit)
+        issues += _lopsided(placed, name=name)
         if unit != "signer_id":
-            issues.append(_dependent(placed[name], name=name, unit=unit))
+            issues.append(_dependent(placed, name=name, unit=unit))
+        counts[name] = Counter(side for _, side in placed)
 
     _write(dataset, splits, unit=unit)
     kept = dataset.read("issues", Issue) if dataset.has("issues") else []
@@ -420,7 +430,6 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
             for c in sideless
         ],
     )  # fmt: skip
-    counts = {name: Counter(side for _, side in members) for name, members in placed.items()}
     return {
         name: {
             side: counts[name][side]

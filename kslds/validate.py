@@ -267,6 +267,7 @@ def _labels(
     known: dict[str, str] = {}
     own: list[str] = []
     suggestions = 0
+    met: dict[str, str] = {}  # labels without regard to case
     for label, rows in found.by("label").items():
         if lexicon is None:
             own.append(label)
@@ -274,6 +275,7 @@ def _labels(
         match = lexicon.match(label, suggest=suggestions < _MAX_SUGGESTIONS)
         if match.gloss_id is not None:
             known[label] = match.gloss_id
+            met.setdefault(label.casefold(), label)
         elif rules.unknown == "keep":
             own.append(label)
         if match.gloss_id is not None and match.how not in _HOW:
@@ -284,6 +286,10 @@ def _labels(
         if match.gloss_id is not None:
             entry = lexicon.describe(match.gloss_id)
             message = f"label {_quoted(label)} is {entry} {_HOW[match.how]} ({where})"
+            if match.how == "case" and met[label.casefold()] != label:
+                # Two spellings that meet in one entry may have been two signs: С and с.
+                severity = "warning"
+                message += f", as is {_quoted(met[label.casefold()])}"
         elif match.how == "ambiguous":
             code, severity = "K304", _SEVERITY[rules.unknown]
             message = f"label {_quoted(label)} could be {' or '.join(shown[:5])} ({where})"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kslds import clips, ingest, pack, probe, video
+from kslds import clips, ingest, pack, probe, spans, video
 from kslds.errors import EncodeError, IncompleteDataset
 from kslds.manifest import Dataset
 from kslds.schema import Clip, Recording, Segment, Timing
@@ -228,7 +228,7 @@ def test_a_frame_belongs_to_a_span_by_the_time_rule(
     segment = Segment(
         segment_id="seg_0", recording_id="rec_0", start_ms=start, end_ms=end, source="x"
     )
-    plan = clips._plan(
+    plan = spans.plan(
         segment,
         recording=recording,
         timing=Timing(recording_id="rec_0", pts=pts, keyframes=[0]),

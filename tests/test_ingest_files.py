@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from kslds import ingest
+from kslds import clips, ingest
 from kslds.errors import AnnotationError, KsldsError, MissingFile, RecipeError
 from kslds.manifest import Dataset
-from kslds.schema import Dropped, Recording, Segment, Signer
+from kslds.schema import Clip, Dropped, Recording, Segment, Signer
 from tests.painting import record
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -172,16 +175,6 @@ def test_odd_names_are_found_as_they_are(tmp_path: Path, media: Path, clip: Path
     assert [found[str(n)] for n in range(5)] == [
         " a.mp4", "a.mp4", "b\\c.mp4", "c.mp4", " d.mp4"
     ]  # fmt: skip
-
-
-def test_many_rows_and_files_are_matched_in_no_time(tmp_path: Path) -> None:
-    import time
-
-    recordings = ingest._Recordings(by_name={f"{n}.mp4": f"rec_{n}" for n in range(5000)})
-    finder = ingest._Finder(recordings)
-    begun = time.process_time()
-    assert all(finder.find(f"{n}.mp4")[0] == f"{n}.mp4" for n in range(5000))
-    assert time.process_time() - begun < 1
 
 
 # --------------------------------------------------------------------------- damaged files
@@ -362,3 +355,60 @@ def test_of_several_files_of_one_name_the_folders_decide(tmp_path: Path) -> None
     found = {s.label: names[s.recording_id] for s in dataset.read("segments", Segment)}
     assert found == {"x": "b/v.mp4", "z": "b/c/v.mp4"}
     assert list(dataset.dropped.code) == ["K121"]
+
+
+def test_a_row_that_names_another_folder_means_no_file_of_the_same_name(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    (media / "s2" / "cat").mkdir(parents=True)
+    record(media / "s2" / "cat" / "001.mp4", num_frames=30, options=("-c:v", "mpeg4"))
+    table = tmp_path / "rows.csv"
+    table.write_text(
+        "recording,gloss,start,end\ns1/cat/001.mp4,x,0,500\ncat/001,y,0,500\n"
+        f"{media}/s2/cat/001.mp4,z,0,500\n"
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    options = ingest.IngestOptions(media=(str(media),), annotations=(str(table),))
+    ingest.ingest(dataset, options=options)
+    assert sorted(str(s.label) for s in dataset.read("segments", Segment)) == ["y", "z"]
+    assert list(dataset.dropped.code) == ["K103"]
+
+
+@pytest.mark.parametrize("rate", [24, 25, 30, Fraction(30000, 1001)])
+@pytest.mark.parametrize("made", [math.floor, math.ceil, round])
+def test_however_times_were_rounded_the_frames_are_those_that_were_meant(
+    tmp_path: Path, rate: Fraction, made: Callable[[Fraction], int]
+) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    record(media / "a.mp4", num_frames=90, rate=Fraction(rate), options=options)
+    spans = [(k, k + 7) for k in range(1, 80)]
+    lines = [f"a.mp4,x{a},{made(1000 * a / rate)},{made(1000 * b / rate)}" for a, b in spans]
+    table = tmp_path / "rows.csv"
+    table.write_text("recording,sentence,start,end\n" + "\n".join(lines))
+    dataset = Dataset(tmp_path / "out", create=True)
+    chosen = ingest.IngestOptions(media=(str(media),), annotations=(str(table),), rounding="any")
+    ingest.ingest(dataset, options=chosen)
+    clips.trim(dataset, options=clips.ClipOptions(), unknown="keep")
+    got = sorted((c.first_frame, c.last_frame + 1) for c in dataset.read("clips", Clip))
+    assert got == spans
+
+
+def test_what_differs_only_by_signs_stays_apart_and_what_was_joined_is_said(
+    tmp_path: Path,
+) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=30, options=("-c:v", "mpeg4"))
+    table = tmp_path / "rows.csv"
+    table.write_text(
+        "recording,gloss,start,end,signer,emotion\na.mp4,x,0,100,S1,+1\na.mp4,x,100,200,s1,-1\n"
+        "a.mp4,x,200,300,s2,very sad\n"
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    options = ingest.IngestOptions(media=(str(media),), annotations=(str(table),))
+    ingest.ingest(dataset, options=options)
+    emotions = [s.emotion for s in dataset.read("segments", Segment)]
+    assert len(set(emotions)) == 3
+    assert "very_sad" in emotions
+    assert list(dataset.issues[dataset.issues.code == "K134"].key) == ["s1"]

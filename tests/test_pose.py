@@ -144,9 +144,30 @@ def test_resampled_clips_have_resampled_points(tmp_path: Path) -> None:
 
 def test_other_numbers_of_frames_are_aligned_by_time(tmp_path: Path) -> None:
     found = pose.read(write_pose(tmp_path / "half.pose", num_frames=30, rate=15))
-    points = pose.aligned(found, pts=[512 * i for i in range(64)], time_base=Fraction(1, 15360))
-    assert list(points[:60, 0, 0]) == [i // 2 for i in range(60)]
-    assert np.isnan(points[60:]).all()
+    points = pose.aligned(found, pts=[512 * i for i in range(60)], time_base=Fraction(1, 15360))
+    assert list(points[:, 0, 0]) == [i // 2 for i in range(60)]
+
+
+@pytest.mark.parametrize(("frames", "rate"), [(30, 30), (170, 24), (40, 0)])
+def test_poses_of_another_length_are_refused(tmp_path: Path, frames: int, rate: float) -> None:
+    found = pose.read(write_pose(tmp_path / "x.pose", num_frames=frames, rate=rate))
+    with pytest.raises(MediaError, match=f"the poses have {frames} frames, the recording has 150"):
+        pose.aligned(found, pts=[40 * i for i in range(150)], time_base=Fraction(1, 1000))
+
+
+@pytest.mark.parametrize("frames", [149, 151])
+def test_a_frame_more_or_less_does_not_shift_the_others(tmp_path: Path, frames: int) -> None:
+    found = pose.read(write_pose(tmp_path / "x.pose", num_frames=frames, rate=29.97))
+    points = pose.aligned(found, pts=[33 * i for i in range(150)], time_base=Fraction(1, 1000))
+    assert list(points[:149, 0, 0]) == list(range(149))
+
+
+def test_one_pose_file_is_not_that_of_two_recordings(tmp_path: Path) -> None:
+    write_pose(tmp_path / "001.pose", num_frames=3)
+    write_pose(tmp_path / "s2" / "001.pose", num_frames=3)
+    found = pose.find(tmp_path, recordings=["s1/001.mp4", "s2/001.mp4"])
+    assert found == {"s2/001.mp4": tmp_path / "s2" / "001.pose"}
+    assert pose.find(tmp_path, recordings=["s1/001.mp4"]) == {"s1/001.mp4": tmp_path / "001.pose"}
 
 
 def test_poses_that_do_not_fit_are_said_and_left_out(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def results(dataset: Dataset) -> list[dict[str, Any]]:
 def _split_facts(dataset: Dataset, clips: pd.DataFrame) -> dict[str, dict[str, dict[str, Any]]]:
     """Split → side → what it holds."""
     signer = pd.factorize(clips["signer_id"])[0]
-    units = {unit: pd.factorize(clips[unit]) for unit in ("signer_id", "sentence")}
+    units = {u: pd.factorize(clips[u]) for u in ("signer_id", "sentence", "clip_id")}
     gloss = pd.factorize(clips["gloss_id"])[0]
     seconds = clips["seconds"].to_numpy(dtype=float)
     found: dict[str, dict[str, dict[str, Any]]] = {}

@@ -374,7 +374,10 @@ def _splits(data: Data) -> Sequence[object]:
     header = ("Split", "Side", "Signers", "Clips", "Share of clips", "Signs", "Length")
     about = ("A model learns from some signers and is tested on others. Every signer is on one "
              "side only.")  # fmt: skip
-    if data.unit != "signer_id":
+    if data.unit == "clip_id":
+        about = ("This split assigns single clips: signers may be on several sides, so results on "
+                 "it are not results on unseen signers.")  # fmt: skip
+    elif data.unit != "signer_id":
         about = ("This split goes by sentences: a model is tested on sentences that it has not "
                  "seen, by signers that it may have seen.")  # fmt: skip
     return [
