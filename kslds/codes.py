@@ -240,6 +240,13 @@ _code(
     "Write a signer one way; give two people names that differ otherwise.",
 )
 _code(
+    "K135",
+    "warning",
+    "withdrawn signer not found",
+    "The file of signers withdraws somebody whom no annotation names.",
+    "Is the name written as in the annotations? If the rows are gone, all is well.",
+)
+_code(
     "K141",
     "info",
     "merged into a consensus segment",
@@ -625,8 +632,17 @@ _code(
     "K707",
     "warning",
     "licence not known",
-    "The licence is not stated, or is not one whose terms kslds knows; it counts as the strictest.",
+    "The licence is not stated, or is not one whose terms kslds knows. Whether it goes with the "
+    "licences of the other datasets is not known.",
     "State it in the recipe of the dataset, by its SPDX identifier if it has one.",
+)
+_code(
+    "K708",
+    "warning",
+    "one recording, two labels",
+    "A recording or clip that is in two datasets shows another sign in each; the label of the one "
+    "that comes first by name stays.",
+    "Watch it and correct the wrong label, or say in the table of signs that the two are one sign.",
 )
 
 

@@ -33,6 +33,7 @@ from kslds.corpora import signers as signers_file
 from kslds.corpora.times import Time, parse_time
 from kslds.engine import Progress, run
 from kslds.errors import (
+    AnnotationError,
     CorruptData,
     IncompleteDataset,
     MediaError,
@@ -475,6 +476,8 @@ def _read_segments(
             timing = recordings.timings[recording.recording_id]
             bounds = _resolve(row, recording=recording, timing=timing, rounding=rounding)
             segment = _segment(row, bounds, recording.recording_id)
+            if segment.signer_id:
+                result.written[segment.signer_id].add(_clean(row.signer) or "")
             if segment.signer_id in withdrawn:
                 raise _Problem("K324", f"signer {segment.signer_id} has withdrawn consent")
             if segment.segment_id in result.rows:
@@ -493,8 +496,6 @@ def _read_segments(
             )
             continue
         result.rows[segment.segment_id] = segment
-        if segment.signer_id:
-            result.written[segment.signer_id].add(_clean(row.signer) or "")
         session = _clean(row.session)
         if session:
             result.sessions[segment.recording_id].add(key_of(session, prefix="session"))
@@ -575,12 +576,7 @@ def ingest(
     points = _attach_poses(found, options.poses)
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
-    issues += [
-        _issue("K134", table="signers", key=key,
-               message=f"{key} is written in {len(ways)} ways that differ by case or separators")
-        for key, ways in sorted(segments.written.items())
-        if len(ways) > 1
-    ]  # fmt: skip
+    issues += _signer_issues(segments.written, options.signers)
     dataset.write("recordings", found.rows.values())
     dataset.write("timings", found.timings.values())
     dataset.write("segments", segments.rows.values())
@@ -603,6 +599,27 @@ def ingest(
     )
     inputs = _hashes(found, files)
     dataset.update_provenance(inputs=inputs, pose_points=points)
+
+
+def _signer_issues(written: Mapping[str, set[str]], file: str | None) -> Iterator[Issue]:
+    """What may be wrong with how signers are written; `written` is key → ways.
+
+    Raises:
+        AnnotationError: A withdrawn signer only looks like one of the annotations.
+    """
+    for key, ways in sorted(written.items()):
+        if len(ways) > 1:
+            message = f"{key} is written in {len(ways)} ways that differ by case or separators"
+            yield _issue("K134", table="signers", key=key, message=message)
+    names = sorted(set().union(*written.values()))
+    for key, where, alike in signers_file.strangers(file, written=names) if file else ():
+        if alike is not None:
+            raise AnnotationError(
+                f"{where}: the withdrawn signer looks like {alike!r}, but is written otherwise.",
+                hint="Write the name as the annotations do.",
+            )
+        message = f"{where}: no annotation names the withdrawn signer {key}"
+        yield _issue("K135", table="signers", key=key, message=message)
 
 
 def _hashes(found: _Recordings, files: Mapping[Path, str]) -> dict[str, str]:

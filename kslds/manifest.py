@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -432,6 +433,10 @@ def key_of(text: str, *, prefix: str) -> str:
 
     A name outside ASCII could be a person's and must not be spelled out in keys.
     """
+    # Full-width letters and invisible characters do not make another person.
+    text = "".join(
+        c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf"
+    )
     key = re.sub(r"[\s.]+", "_", text.strip().lower())
     if len(key) <= schema.MAX_KEY_CHARS and re.fullmatch(schema.KEY_PATTERN, key):
         return key

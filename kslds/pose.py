@@ -80,7 +80,7 @@ def find(folder: Path, *, recordings: Iterable[str]) -> dict[str, Path]:
         flat = [Path(relative.name)] if alike[relative.name] == 1 else []
         for stem in dict.fromkeys([relative, *flat]):
             candidates = (folder / stem.with_name(stem.name + ".pose"), folder / stem)
-            path = next((p for p in candidates if p.exists()), None)
+            path = next((p for p in candidates if p.is_file() or p.is_dir()), None)
             if path is not None and path.resolve().is_relative_to(inside):
                 found[name] = path
                 break
@@ -140,8 +140,10 @@ def _openpose(folder: Path) -> Poses:
     frames: dict[int, Mapping[str, Any]] = {}
     for file in sorted(folder.iterdir()):
         named = _OPENPOSE_NAME.search(file.name)
-        if named is None or file.is_symlink():
+        if named is None or file.is_symlink() or not file.is_file():
             continue
+        if int(named[1]) in frames:
+            raise ValueError(f"two files are of frame {int(named[1])}")
         if file.stat().st_size > _MAX_JSON_BYTES:
             raise ValueError(f"{file.name} is larger than {_MAX_JSON_BYTES >> 20} MiB")
         frames[int(named[1])] = json.loads(file.read_bytes())
@@ -153,10 +155,14 @@ def _openpose(folder: Path) -> Poses:
     first = next((p for p in people.values() if p is not None), None)
     if first is None:
         raise ValueError("no file of it shows a person")
-    rows = np.full((max(frames) + 1, sum(map(len, first.values())), 3), np.nan, np.float32)
+    counts = {part: len(points) for part, points in first.items()}
+    rows = np.full((max(frames) + 1, sum(counts.values()), 3), np.nan, np.float32)
     for number, parts in people.items():
-        if parts is not None:
-            rows[number] = np.concatenate([parts[name] for name in first])
+        if parts is None:
+            continue
+        if {part: len(points) for part, points in parts.items()} != counts:
+            raise ValueError(f"frame {number} has other points than the first")
+        rows[number] = np.concatenate([parts[name] for name in first])
     rows[rows[..., 2] <= 0] = np.nan
     names = tuple(f"{part}/{i}" for part, points in first.items() for i in range(len(points)))
     return Poses(data=rows, rate=None, points=names)

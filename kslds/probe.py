@@ -413,7 +413,11 @@ def probe(path: Path) -> Probe:
     if not shown:
         raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
 
-    damage = damage or _gap(shown, base)
+    gap = _gap(shown, base)
+    missing = len({pts for pts, _, _ in packets.entries} - set(shown))
+    if damage is None and missing and facts["codec"] not in _HIDING and not opened.guesses:
+        damage = f"{missing} frame(s) do not decode"
+    damage = damage or gap
 
     first = shown[0] if opened.guesses else min(pts for pts, _, _ in packets.entries)
     origin = _origin(first, time_base=base, sound_starts=opened.sound_starts)
@@ -464,6 +468,10 @@ def sound_pts(path: Path, *, stream_index: int) -> tuple[list[int], bool]:
     raise MediaError(f"{path.name} cannot be decoded: {why}.", code="K101")
 
 
+def _precedes(packet: tuple[int | None, bool], key: tuple[int | None, bool]) -> bool:
+    return packet[0] is not None and key[0] is not None and packet[0] < key[0]
+
+
 def _sound_pts(path: str, stream_index: int) -> dict[str, Any]:
     shown: set[int] = set()
     order: list[tuple[int | None, bool]] = []
@@ -497,6 +505,12 @@ def _sound_pts(path: str, stream_index: int) -> dict[str, Any]:
             if flush:
                 break
     for start in bad:
+        before = max((k for k in range(start) if order[k][1]), default=None)
+        if before is not None and _precedes(order[start], order[before]):
+            # A picture shown before its keyframe, whose references are not there: nothing
+            # that is shown after the keyframe refers to it.
+            shown -= {p for p, _ in order[start : start + 1] if p is not None}
+            continue
         for pts, key in order[start:]:
             if key and pts != order[start][0]:
                 # Pictures shown before this keyframe may still refer to the broken ones.

@@ -32,11 +32,17 @@ from kslds import (
     split,
     validate,
     video,
+    withdrawal,
 )
 from kslds.codes import CODES
 from kslds.corpora import demo
 from kslds.engine import Progress
-from kslds.errors import MissingFile, RecipeError, UsageError, ValidationFailed
+from kslds.errors import (
+    MissingFile,
+    RecipeError,
+    UsageError,
+    ValidationFailed,
+)
 from kslds.manifest import Dataset, bundled, canonical_json, key_of, write_bytes
 from kslds.schema import Clip, Issue
 from kslds.validate import Rules
@@ -403,14 +409,15 @@ def run_ingest(
         )
     if options is None:
         raise RecipeError("the recipe has no [ingest] table.", hint="Name the media in it.")
-    seen = shards.signers_of_clips(dataset)  # asked first: ingest begins new tables
+    seen = withdrawal.signers_of_clips(dataset)  # asked first: ingest begins new tables
+    withdrawal.heed(dataset, options.signers, signer_of=seen)
     ingest.ingest(
         dataset, options=options, licence=recipe.licence, workers=workers, progress=progress
     )
     try:
         agreement.consensus(dataset, options=recipe.consensus, lexicon=_lexicon(recipe))
     finally:
-        shards.retract(dataset, signer_of=seen)
+        withdrawal.retract(dataset, signer_of=seen)
     if recipe.clips.crop == "inset":
         media = ingest.find_media(options.media).files
         clips.find_insets(dataset, media=media, workers=workers, progress=progress)
@@ -488,11 +495,11 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
                 },
             )
         )
-    seen = shards.signers_of_clips(dataset)  # asked first: merging begins new tables
+    seen = withdrawal.signers_of_clips(dataset)  # asked first: merging begins new tables
     merge.merge(dataset, corpora=corpora, options=options, progress=progress)
     # Whoever is one person with somebody else has another name now, and has not left.
-    left = seen.keys() - shards.signers_of_clips(dataset).keys()
-    shards.retract(dataset, signer_of={clip: seen[clip] for clip in sorted(left)})
+    left = seen.keys() - withdrawal.signers_of_clips(dataset).keys()
+    withdrawal.retract(dataset, signer_of={clip: seen[clip] for clip in sorted(left)})
     in_order = [str(c.dataset.root) for c in sorted(corpora, key=lambda c: c.name)]
     common = made[in_order[0]]
     rendered = [e for e in recipe.shards.encodings if e in common.shards.encodings]

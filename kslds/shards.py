@@ -12,7 +12,6 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -28,7 +27,7 @@ from kslds.engine import Progress
 from kslds.errors import CorruptData, IncompleteDataset, KsldsError, RecipeError
 from kslds.manifest import Dataset, canonical_json, readable_json, sha256_file, write_atomic
 from kslds.manifest import write_bytes as write_file
-from kslds.schema import Clip, Segment, Signer
+from kslds.schema import Clip
 from kslds.video import ENCODINGS
 
 FORMATS = ("webdataset", "parquet")
@@ -55,9 +54,10 @@ class ShardOptions:
             ("encodings", self.encodings, tuple(ENCODINGS)),
         ):
             unknown = [name for name in given if name not in known]
-            if unknown or not given:
+            if unknown or not given or len(set(given)) < len(given):
                 raise RecipeError(
-                    f"[shards] {key} = {list(given)}: expected some of {', '.join(known)}."
+                    f"[shards] {key} = {list(given)}: expected some of {', '.join(known)}, "
+                    "each once."
                 )
         if "parquet" in self.formats and "h264" not in self.encodings:
             raise RecipeError('[shards] the format "parquet" holds the encoding "h264"; add it.')
@@ -461,9 +461,9 @@ def shard(
     """
     content = _content(dataset, options=options, split=split, name=name)
     folders = options.folders(dataset.root)
-    for folder in _folders(dataset.root):
+    for folder in folders_of(dataset.root):
         if folder not in folders:
-            _discard(folder)
+            discard(folder)
     done, steps = 0, len(content.by_side) * len(folders)
 
     def tell(number: int) -> None:
@@ -500,7 +500,7 @@ def _finished(folder: Path, *, made_from: str) -> dict[str, list[dict[str, Any]]
 # --------------------------------------------------------------------------- deleting
 
 
-def _folders(root: Path) -> list[Path]:
+def folders_of(root: Path) -> list[Path]:
     """Every place where shards may lie."""
     return [*(root / "shards" / encoding for encoding in ENCODINGS), root / "parquet"]
 
@@ -519,7 +519,7 @@ def _sweep(folder: Path, document: Mapping[str, Any]) -> None:
             path.unlink()
 
 
-def _discard(folder: Path) -> None:
+def discard(folder: Path) -> None:
     """Delete a folder's shards, first what makes them loadable; what is not ours stays."""
     if not folder.is_dir():
         return
@@ -529,82 +529,6 @@ def _discard(folder: Path) -> None:
             path.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def signers_of_clips(dataset: Dataset) -> dict[str, str | None]:
-    """clip_id → signer_id, as the tables say now; empty where there is no (readable) clip."""
-    try:
-        table = dataset.arrow("clips")
-        pairs = zip(table["clip_id"].to_pylist(), table["signer_id"].to_pylist(), strict=True)
-    except (IncompleteDataset, CorruptData, KeyError):
-        return {}
-    return dict(pairs)
-
-
-def retract(dataset: Dataset, *, signer_of: Mapping[str, str | None]) -> None:
-    """Delete whatever shows a signer who withdrew, or who is not in the table of signers any more.
-
-    These are shard folders, packs of rendered clips, and of the reports the page, its pictures
-    and the results of baselines. Where it cannot be told who is seen, they go as well: they can
-    be made again. Meant to run as soon as the signers are known, so that nothing of them can be
-    loaded even if the build stops before it has made new shards.
-
-    Args:
-        dataset: Holds segments and signers.
-        signer_of: `signers_of_clips` of the dataset as it was before.
-    """
-    signers = dataset.read("signers", Signer)
-    segments = dataset.read("segments", Segment)
-    recordings = {segment.recording_id for segment in segments}
-    known = {segment.clip_id: segment.signer_id for segment in segments} | dict(signer_of)
-    present = {signer.signer_id for signer in signers if not signer.consent_withdrawn}
-    folders = {f: _signers_in(f) for f in _folders(dataset.root) if f.is_dir()}
-    packs = {
-        tar: _signers_in_pack(tar, signer_of=known)
-        for tar in sorted((dataset.root / "clips").glob("*/*.tar"))
-    }
-    old_folders = [folder for folder, seen in folders.items() if not seen <= present]
-    # A clip that no table knows had its labels corrected, unless somebody wants to be gone.
-    unnamed = {_UNNAMED} if len(present) == len(signers) else set()
-    old_packs = [
-        tar
-        for tar, seen in packs.items()
-        if not seen <= present | unnamed or tar.stem.rpartition("-")[0] not in recordings
-    ]
-    if not old_folders and not old_packs:
-        return
-    # The reports go first: if this is cut short, what is still there leads here again.
-    reports = dataset.root / "reports"
-    for name in ("index.html", "contact-sheet.png"):
-        (reports / name).unlink(missing_ok=True)
-    if set().union(*folders.values(), *packs.values()) - present - {_UNNAMED, _UNREADABLE}:
-        for result in sorted(reports.glob("baselines/*/result.json")):
-            shutil.rmtree(result.parent)
-    for folder in old_folders:
-        _discard(folder)
-    for tar in old_packs:
-        tar.unlink()
-        pack.index_path(tar).unlink(missing_ok=True)
-
-
-_UNNAMED, _UNREADABLE = "", "?"
-"""Stand for signers who are not known; neither is a key."""
-
-
-def _signers_in(folder: Path) -> set[str]:
-    """Whom a shard folder shows."""
-    try:
-        document = json.loads((folder / "index.json").read_bytes())
-        return {str(signer) for side in document["splits"].values() for signer in side["signers"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {_UNREADABLE}
-
-
-def _signers_in_pack(tar: Path, *, signer_of: Mapping[str, str | None]) -> set[str]:
-    try:
-        return {signer_of.get(member.key) or _UNNAMED for member in pack.read_index(tar)[0]}
-    except CorruptData:
-        return {_UNREADABLE}
 
 
 # --------------------------------------------------------------------------- other uses

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -202,6 +203,20 @@ def test_a_frame_number_out_of_all_proportion_is_refused(tmp_path: Path, number:
     (folder / f"a_{number:012d}_keypoints.json").write_text('{"people": []}')
     with pytest.raises(MediaError, match=f"frame number {number}"):
         pose.read(folder)
+
+
+def test_a_frame_of_other_points_is_refused(tmp_path: Path) -> None:
+    folder = write_openpose(tmp_path / "a", num_frames=3)
+    one = {"people": [{"pose_keypoints_2d": [1, 2, 3]}]}
+    (folder / "a_000000000001_keypoints.json").write_text(json.dumps(one))
+    with pytest.raises(MediaError, match="frame 1 has other points than the first"):
+        pose.read(folder)
+
+
+def test_a_pipe_among_the_files_is_passed_over(tmp_path: Path) -> None:
+    folder = write_openpose(tmp_path / "a", num_frames=3)
+    os.mkfifo(folder / "a_000000000007_keypoints.json")
+    assert len(pose.read(folder).data) == 3
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared recordings are not there")

@@ -151,7 +151,7 @@ def test_the_same_input_gives_the_same_bytes(small: Dataset, tmp_path: Path) -> 
 
 def test_small_shards_hold_the_same_samples(small: Dataset, tmp_path: Path) -> None:
     samples = [
-        (shards._Sample(clip=clip, tar=Path(), fields={"n": i}), b"x" * 3000)
+        (shards._Sample(clip=clip, tar=Path(), fields={"n": i}, poses=None), b"x" * 3000)
         for i, clip in enumerate(small.read("clips", Clip))
     ]
     written = shards._write_tars(

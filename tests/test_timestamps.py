@@ -139,6 +139,23 @@ def test_a_lost_packet_of_a_transport_stream_is_damage(tmp_path: Path) -> None:
     assert len(found.pts) < 85
 
 
+def test_a_stream_that_begins_in_the_middle_loses_only_what_cannot_be_seen(tmp_path: Path) -> None:
+    """x265 opens its groups: the first pictures after the cut refer to some before it."""
+    options = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+               "log-level=none:keyint=30:min-keyint=30:bframes=3")  # fmt: skip
+    whole = record(tmp_path / "whole.ts", num_frames=120, options=options)
+    media = tmp_path / "media"
+    media.mkdir()
+    ffmpeg("-ss", "0.5", "-i", whole, "-c", "copy", media / "cut.ts")
+    found = probe(media / "cut.ts")
+    assert len(found.pts) > 80
+    rows = [{"recording": "cut.ts", "start": 500, "end": 1600}]
+    dataset = build(tmp_path, media, rows)
+    ((_, shown),) = numbers(dataset).items()
+    assert shown == list(range(shown[0], shown[0] + len(shown)))
+    assert len(shown) > 25
+
+
 def test_an_odd_rate_is_taken_as_the_fraction_it_means() -> None:
     options = clips.ClipOptions(fps=29.97002997002997)
     assert options.rate == Fraction(30000, 1001)

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import kslds
-from kslds import pack, shards
+from kslds import pack, withdrawal
 from kslds import recipe as recipes
-from kslds.errors import IncompleteDataset, ValidationFailed
+from kslds.errors import AnnotationError, IncompleteDataset, MissingFile, ValidationFailed
 from kslds.manifest import Dataset
 from kslds.schema import Segment
 
@@ -70,7 +70,7 @@ def test_a_segment_and_its_clip_agree_on_the_key(small: Dataset) -> None:
 
 def test_a_signer_who_withdrew_is_gone_even_if_the_build_stops(lab: Path) -> None:
     root = lab / "dataset"
-    signer_of = shards.signers_of_clips(Dataset(root))
+    signer_of = withdrawal.signers_of_clips(Dataset(root))
     assert GONE in shown(root, signer_of)
     results = root / "reports" / "baselines" / "linear-probe-gloss"
     results.mkdir(parents=True)
@@ -99,7 +99,7 @@ def test_a_signer_who_withdrew_is_gone_even_if_the_build_stops(lab: Path) -> Non
 
 def test_a_signer_who_is_not_there_any_more_is_gone_as_well(lab: Path) -> None:
     root = lab / "dataset"
-    signer_of = shards.signers_of_clips(Dataset(root))
+    signer_of = withdrawal.signers_of_clips(Dataset(root))
     for name in ("annotations.csv", "signers.csv"):
         rows = (lab / name).read_text(encoding="utf-8").splitlines()
         kept = [row for row in rows if GONE not in row]
@@ -114,14 +114,14 @@ def test_a_signer_who_is_not_there_any_more_is_gone_as_well(lab: Path) -> None:
 def test_the_page_goes_first_so_that_a_killed_run_is_made_up_for(lab: Path) -> None:
     """Ingest ran and the process died: what the tables knew of the old clips is lost."""
     root = lab / "dataset"
-    signer_of = shards.signers_of_clips(Dataset(root))
+    signer_of = withdrawal.signers_of_clips(Dataset(root))
     dataset = Dataset(root)
     withdraw(lab)
     recipe = recipes.read(lab / "recipe.toml")
     assert recipe.ingest is not None
     recipes.ingest.ingest(dataset, options=recipe.ingest)
-    assert shards.signers_of_clips(dataset) == {}
-    shards.retract(dataset, signer_of={})
+    assert withdrawal.signers_of_clips(dataset) == {}
+    withdrawal.retract(dataset, signer_of={})
     assert GONE not in shown(root, signer_of)
     assert len(list(root.glob("clips/h264/*.tar"))) == 5
 
@@ -154,7 +154,7 @@ def test_shards_that_do_not_say_whom_they_show_are_deleted(lab: Path, text: str 
     results = root / "reports" / "baselines" / "mine"
     results.mkdir(parents=True)
     (results / "result.json").write_text("{}")
-    shards.retract(Dataset(root), signer_of={})
+    withdrawal.retract(Dataset(root), signer_of={})
     assert not (root / "parquet").exists()
     assert (root / "shards" / "h264" / "index.json").is_file()
     assert (results / "result.json").is_file()  # numbers of signers who are all still there
@@ -167,3 +167,51 @@ def test_the_index_names_everybody_who_is_shown(lab: Path) -> None:
         assert {s for side in sides for s in side["signers"]} == {
             f"subject_{n:02d}" for n in range(6)
         }
+
+
+def write_withdrawn(lab: Path, name: str = GONE) -> None:
+    path = lab / "raw" / "signers.csv"
+    path = path if path.exists() else next(lab.rglob("signers.csv"))
+    lines = path.read_text().splitlines()
+    header = lines[0].split(",")
+    if "consent_withdrawn" not in header:
+        lines = [f"{line},{'consent_withdrawn' if i == 0 else ''}" for i, line in enumerate(lines)]
+        header.append("consent_withdrawn")
+    place = header.index("consent_withdrawn")
+    rows = [line.split(",") for line in lines]
+    for row in rows[1:]:
+        if row[0] == GONE:
+            row[0], row[place] = name, "true"
+    path.write_text("\n".join(",".join(row) for row in rows) + "\n")
+
+
+@pytest.mark.parametrize("broken", ["annotations", "media"])
+def test_they_are_gone_even_if_the_build_stops_before_it_reads_anything(
+    lab: Path, broken: str
+) -> None:
+    write_withdrawn(lab)
+    recipe = recipes.read(lab / "recipe.toml")
+    assert recipe.ingest is not None
+    gone = {"annotations": recipe.ingest.annotations, "media": recipe.ingest.media}[broken]
+    for path in map(Path, gone):
+        path.rename(path.with_name("elsewhere"))
+    with pytest.raises(MissingFile):
+        build(lab)
+    with pytest.raises(IncompleteDataset):
+        kslds.load(str(lab / "dataset"))
+    assert not list((lab / "dataset" / "parquet").glob("*"))
+    for table in (lab / "dataset" / "reports" / "splits").glob("*.csv"):
+        assert GONE not in table.read_text()
+
+
+def test_a_withdrawn_name_that_only_looks_like_a_signer_stops_the_build(lab: Path) -> None:
+    write_withdrawn(lab, name=GONE.replace("s", "ѕ"))  # a Cyrillic letter
+    with pytest.raises(AnnotationError, match="looks like 'subject_03', but is written otherwise"):
+        build(lab)
+
+
+def test_a_withdrawn_name_of_nobody_is_said(lab: Path) -> None:
+    write_withdrawn(lab, name="subject_99")
+    dataset = build(lab)
+    assert list(dataset.issues[dataset.issues.code == "K135"].key) == ["subject_99"]
+    assert GONE in set(dataset.clips.signer_id)

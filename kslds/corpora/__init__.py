@@ -212,9 +212,15 @@ def _wrong(row: object) -> str | None:
         elif f.name == "duration_ms":
             if value is not None and type(value) is not int:
                 return f"duration_ms = {value!r:.60}, expected a whole number or None"
+        elif isinstance(value, str) and not value.isascii() and _broken(value):
+            return f"{f.name} = {value!r:.60}, expected text that can be written as UTF-8"
         elif not isinstance(value, str) and (value is not None or f.type == "str"):
             return f"{f.name} = {value!r:.60}, expected text{'' if f.type == 'str' else ' or None'}"
     return None
+
+
+def _broken(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _coded(value: object) -> bool:

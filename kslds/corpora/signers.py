@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
 from kslds.corpora.table import read_rows
 from kslds.errors import AnnotationError, MissingFile
 from kslds.manifest import key_of
+from kslds.orthography import TO_CYRILLIC
 from kslds.schema import Signer
 
 SCOPES = ("internal", "research", "publication")
@@ -43,6 +44,34 @@ def read(path: str) -> dict[str, Signer]:
             )
         signers[signer.signer_id] = signer
     return signers
+
+
+def strangers(path: str, *, written: Iterable[str]) -> Iterator[tuple[str, str, str | None]]:
+    """Withdrawn signers of the file whom no annotation names.
+
+    Args:
+        path: The file, which `read` accepted.
+        written: The signers as annotations write them.
+
+    Yields:
+        Key, file and line, and the key of a signer whose name looks the same, if there is one.
+    """
+    keys = {key_of(name, prefix="signer") for name in written}
+    looks = {_look(name): key_of(name, prefix="signer") for name in sorted(written)}
+    file = Path(path)
+    for line, cells in read_rows(file, names=("signer_id",)):
+        name = cells["signer_id"]
+        key = key_of(name, prefix="signer")
+        if _WITHDRAWN[cells.get("consent_withdrawn", "").lower()] and key not in keys:
+            yield key, f"{file.name}:{line}", looks.get(_look(name))
+
+
+def _look(name: str) -> str:
+    """What a name looks like, whatever alphabet its letters are of."""
+    return key_of(name.casefold().translate(_MORE_LOOKALIKES).translate(TO_CYRILLIC), prefix="look")
+
+
+_MORE_LOOKALIKES = str.maketrans("ѕјԁԛԝ", "sjdqw")
 
 
 def _signer(cells: Mapping[str, str], *, where: str) -> Signer:
