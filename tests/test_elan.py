@@ -231,6 +231,132 @@ def test_the_first_video_is_the_recording(
     assert notes(tmp_path, ONE.replace(VIDEO, header))[0].recording == recording
 
 
+def linking(folder: Path, names: dict[str, str], *media: str) -> list[tuple[str, str]]:
+    """What is read of files with these links, RELATIVE_MEDIA_URL and after ``|`` MEDIA_URL."""
+    files = []
+    for name, link in names.items():
+        relative, _, url = link.partition("|")
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = (
+            f"<MEDIA_DESCRIPTOR MEDIA_URL={quoteattr(url)} "
+            f'RELATIVE_MEDIA_URL={quoteattr(relative)} MIME_TYPE="video/mp4"/>'
+        )
+        path.write_text(ONE.replace(VIDEO, descriptor), encoding="utf-8")
+        files.append(path)
+    found = read(Source(files=tuple(files), media=media))
+    return [(note.source, note.recording) for note in found]
+
+
+@pytest.mark.parametrize("url", ["./v.mp4", "|file:///old/v.mp4", "./v.mp4|file:///x/s2/v.mp4"])
+def test_a_folder_for_each_session(tmp_path: Path, url: str) -> None:
+    names = ("s1/v.mp4", "s2/v.mp4", "v.mp4")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = linking(tmp_path, {"s1/ann.eaf": url, "s2/ann.eaf": url}, *names)
+    if url == "|file:///old/v.mp4":
+        assert linking(tmp_path, {"ann.eaf": url}, *names) == [("ann.eaf:a1", "v.mp4")]
+    assert found == [("s1/ann.eaf:a1", "s1/v.mp4"), ("s2/ann.eaf:a1", "s2/v.mp4")]
+    # The media folder may be one above, or be another one with the same folders in it.
+    above = linking(tmp_path, {"s1/ann.eaf": url}, "p/s1/v.mp4", f"{tmp_path.name}/s1/v.mp4")
+    assert above == [("ann.eaf:a1", f"{tmp_path.name}/s1/v.mp4")]
+    apart = linking(tmp_path / "apart", {"s1/ann.eaf": "./v.mp4"}, *names)
+    assert apart == [("ann.eaf:a1", "s1/v.mp4")]
+
+
+def test_a_file_beside_the_document_comes_before_an_old_path(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").touch()
+    names = {"ann.eaf": "./v.mp4|file:///old/s1/v.mp4"}
+    assert linking(tmp_path, names, "s1/v.mp4", "v.mp4") == [("ann.eaf:a1", "v.mp4")]
+    (tmp_path / "v.mp4").unlink()
+    assert linking(tmp_path, names, "s1/v.mp4", "v.mp4") == [("ann.eaf:a1", "s1/v.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("link", "recording"),
+    [
+        ("../media/s2/v.mp4", "s2/v.mp4"),
+        ("..\\media\\s2\\v.mp4", "s2/v.mp4"),
+        ("|file:///D:/media/s2/v.mp4", "s2/v.mp4"),
+        ("|D:\\media\\s2\\v.mp4", "s2/v.mp4"),
+        ("../s2/v%2Emp4", "s2/v.mp4"),
+        ("s2/v.mp4", "s2/v.mp4"),
+        ("../../../../../../../../etc/passwd", "passwd"),
+        ("../other/v.mp4", "v.mp4"),
+        ("./" + "x" * 300 + ".mp4", "x" * 300 + ".mp4"),
+        ("./" + "x/" * 50_000 + "v.mp4", "x/" * 50_000 + "v.mp4"),
+    ],
+)
+def test_paths_that_lead_out_are_only_compared(tmp_path: Path, link: str, recording: str) -> None:
+    found = linking(tmp_path, {"ann/a.eaf": link}, "s1/v.mp4", "s2/v.mp4")
+    assert found == [("a.eaf:a1", recording)]
+
+
+def test_a_missing_recording_is_not_taken_from_the_next_folder(tmp_path: Path) -> None:
+    names = {"s1/ann.eaf": "./v.mp4", "s2/ann.eaf": "./v.mp4"}
+    assert linking(tmp_path, names, "s2/v.mp4") == [
+        ("s1/ann.eaf:a1", "s1/v.mp4"),
+        ("s2/ann.eaf:a1", "s2/v.mp4"),
+    ]
+    # Of a document that is called like its recording, a copy may lie elsewhere.
+    names = {"first/v.eaf": "./v.mp4", "second/v.eaf": "./v.mp4"}
+    assert [name for _, name in linking(tmp_path, names, "first/v.mp4")] == ["first/v.mp4", "v.mp4"]
+    names = {"first/ann.eaf": "./v.mp4", "second/ann.eaf": "./v.mp4"}
+    assert [name for _, name in linking(tmp_path, names, "m/v.mp4")] == ["v.mp4", "v.mp4"]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    names = ("x/s1/ann.eaf", "x/s2/ann.eaf", "x/s2/deep/ann.eaf", "y/other.eaf")
+    found = linking(tmp_path, dict.fromkeys(names, "v.mp4"))
+    assert [source for source, _ in found] == [
+        "s1/ann.eaf:a1", "s2/ann.eaf:a1", "s2/deep/ann.eaf:a1", "other.eaf:a1",
+    ]  # fmt: skip
+    (tmp_path / names[1]).write_bytes(b"")
+    rows = list(read(Source(files=tuple(tmp_path / name for name in names))))
+    assert rows[1].source == "s2/ann.eaf"
+    assert rows[1].problem == ("K123", "s2/ann.eaf is empty (0 bytes); expected an EAF file. "
+                               "Open it in ELAN and save it again, or restore a backup that "
+                               "ELAN keeps (.eaf.001).")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("media", "recording", "start"),
+    [
+        ((), "front.mp4", "100"),
+        (("side.mp4",), "side.mp4", "600"),
+        (("side.mp4", "d/front.mp4"), "front.mp4", "100"),
+        (("d/side.mp4", "e/side.mp4"), "side.mp4", "600"),
+        (("top.mp4",), "front.mp4", "100"),
+    ],
+)
+def test_the_first_video_that_is_there(
+    tmp_path: Path, media: tuple[str, ...], recording: str, start: str
+) -> None:
+    path = tmp_path / "f.eaf"
+    header = '<MEDIA_DESCRIPTOR MEDIA_URL="file:///x/front.mp4" MIME_TYPE="video/mp4"/>' + (
+        '<MEDIA_DESCRIPTOR MEDIA_URL="file:///x/side.mp4" MIME_TYPE="video/mp4" TIME_ORIGIN="500"/>'
+    )
+    path.write_text(ONE.replace(VIDEO, header), encoding="utf-8")
+    (found,) = read(Source(files=(path,), media=media))
+    assert (found.recording, found.start) == (recording, start)
+
+
+def test_what_was_written_beside_one_segment_is_no_others(tmp_path: Path) -> None:
+    body = (
+        tier("one", "kslds-gloss", timed("a1", "a", "b", "x"))
+        + tier("two", "kslds-gloss", timed("a2", "a", "b", "y"))
+        + tier("one-emotion", "{}", ref("a3", "a1", "sad"), parent="one")
+    )
+    kinds = TAIL.replace('"note"', '"kslds-emotion"')
+    written = eaf(body.format("kslds-emotion"), slots="a=0 b=10", tail=kinds)
+    found = notes(tmp_path, written, "type:kslds-gloss", emotion="one-emotion")
+    assert [note.emotion for note in found] == ["sad", None]
+    found = notes(tmp_path, written.replace("kslds-emotion", "mood"), "type:kslds-gloss",
+                  emotion="one-emotion")  # fmt: skip
+    assert [note.emotion for note in found] == ["sad", "sad"]
+
+
 def test_the_time_origin_of_the_recording_is_added(tmp_path: Path) -> None:
     media = (
         '<MEDIA_DESCRIPTOR MEDIA_URL="a.wav" MIME_TYPE="audio/x-wav" TIME_ORIGIN="7"/>'

@@ -76,13 +76,9 @@ def read_back(root: Path, media: Path, *files: Path, tiers: str = "type:kslds-gl
 
 
 def labels(dataset: Dataset) -> set[tuple[object, ...]]:
-    """The segments without what the name of the file and of the tier decides."""
+    """The segments, ids included, without where they were read."""
     return {
-        tuple(
-            value
-            for name, value in dataclasses.asdict(row).items()
-            if name not in ("source", "segment_id", "tier")
-        )
+        tuple(value for name, value in dataclasses.asdict(row).items() if name != "source")
         for row in dataset.read("segments", Segment)
     }
 
@@ -103,7 +99,7 @@ def test_segments_go_out_and_come_back_the_same(
     out = tmp_path / "out"
     written = export(dataset, out=out, media={"s/a.mp4": media / "s" / "a.mp4"})
     assert [(w.path.relative_to(out).as_posix(), w.tiers, w.annotations) for w in written] == [
-        ("b.eaf", 2, 3),
+        ("b.eaf", 3, 3),
         ("s/a.eaf", 2, 3),
     ]
     found = eaf.read_document(out / "s" / "a.eaf")
@@ -117,9 +113,9 @@ def test_segments_go_out_and_come_back_the_same(
         media / "s" / "a.mp4"
     ).resolve()
     assert str(tmp_path) not in (out / "b.eaf").read_text(encoding="utf-8")
-    # Overlapping segments are on two tiers; ELAN allows none on one.
+    # Overlapping segments are on two tiers, for ELAN allows none on one; those of no tier, too.
     assert list(eaf.read_document(out / "b.eaf").tiers) == [
-        "gloss", "gloss-sentence", "gloss-translation", "gloss-2",
+        "gloss", "gloss-2", "gloss-3", "gloss-3-sentence", "gloss-3-translation",
     ]  # fmt: skip
     for path in sorted(out.rglob("*.eaf")):
         valid(path.read_bytes())
@@ -128,6 +124,73 @@ def test_segments_go_out_and_come_back_the_same(
     again = read_back(tmp_path / "again", media, out)
     assert labels(again) == labels(dataset)
     assert len(again.read("segments", Segment)) == 6
+
+
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory, media: Path) -> Path:
+    """Recordings of one name, a folder for each session."""
+    folder = tmp_path_factory.mktemp("sessions") / "data"
+    for session, file in (("s1", "s/a.mp4"), ("s2", "b.mp4")):
+        (folder / session).mkdir(parents=True)
+        shutil.copy(media / file, folder / session / "video.mp4")
+    return folder
+
+
+@pytest.fixture
+def of_sessions(tmp_path: Path, sessions: Path) -> Dataset:
+    table = tmp_path / "rows.csv"
+    rows = (
+        "s1/video.mp4,әке,0,500,S1,A,sad,,,gloss",
+        "s1/video.mp4,су,100,600,S1,A,,,,",
+        "s2/video.mp4,мысық,0,300,S2,A,,,,gloss",
+        "s2/video.mp4,мысық,400,600,S2,A,sad,,,gloss",
+        "s2/video.mp4,су,400,600,S2,A,,,,gloss-emotion",
+    )
+    table.write_text(HEADER + "\n".join(rows), encoding="utf-8")
+    return read(tmp_path / "first", sessions, "table", table)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_recordings_of_one_name_come_back_whole(
+    tmp_path: Path, sessions: Path, of_sessions: Dataset, linked: bool
+) -> None:
+    found = ingest.find_media([str(sessions)]).files if linked else {}
+    export(of_sessions, out=tmp_path / "out", media=found, prefix="k-")
+    again = read_back(tmp_path / "again", sessions, tmp_path / "out")
+    assert labels(again) == labels(of_sessions)
+    assert len(labels(again)) == 5
+    # A tier that she renames, or whose property is lost, is called as it is.
+    path = tmp_path / "out" / "s2" / "video.eaf"
+    text = path.read_text(encoding="utf-8").replace("kslds-tier:", "other:")
+    path.write_text(text, encoding="utf-8")
+    renamed = read_back(tmp_path / "renamed", sessions, path).read("segments", Segment)
+    assert sorted(row.tier or "" for row in renamed) == ["k-gloss", "k-gloss", "k-gloss-emotion-2"]
+
+
+def test_documents_of_one_name(tmp_path: Path, sessions: Path, of_sessions: Dataset) -> None:
+    source = tmp_path / "source"
+    for session in ("s1", "s2"):
+        (source / session).mkdir(parents=True)
+        text = document(
+            tier("signs", "top", timed("a0", "a", "b", session)),
+            slots="a=0 b=500",
+            media='<MEDIA_DESCRIPTOR MEDIA_URL="file:///x/video.mp4" '
+            'RELATIVE_MEDIA_URL="./video.mp4" MIME_TYPE="video/mp4"/>',
+        )
+        (source / session / "ann.eaf").write_text(text, encoding="utf-8")
+    into = files_in([source])
+    written = export(of_sessions, out=tmp_path / "out", into=into)
+    assert [(w.path.relative_to(tmp_path / "out").as_posix(), w.recording) for w in written] == [
+        ("s1/ann.eaf", "s1/video.mp4"),
+        ("s2/ann.eaf", "s2/video.mp4"),
+    ]
+    again = read_back(tmp_path / "again", sessions, tmp_path / "out")
+    assert labels(again) == labels(of_sessions)
+    theirs = read_back(tmp_path / "theirs", sessions, tmp_path / "out", tiers="signs")
+    files = {r.recording_id: r.source_file for r in theirs.read("recordings", Recording)}
+    assert {
+        (row.source, files[row.recording_id], row.label) for row in theirs.read("segments", Segment)
+    } == {("s1/ann.eaf:a0", "s1/video.mp4", "s1"), ("s2/ann.eaf:a0", "s2/video.mp4", "s2")}
 
 
 def test_what_has_one_tier_keeps_even_its_segment_ids(tmp_path: Path, media: Path) -> None:
@@ -211,7 +274,9 @@ def test_her_file_is_kept_and_her_corrections_come_back(
     values = [slot.get("TIME_VALUE") for slot in after.root.all("TIME_SLOT")]
     # A new slot stands before the first that is later; hers are in their old order.
     assert values == ["0", "200", "250", "", "300", "400", "400", "600", "9000"]
-    assert [n.text for n in after.root.all("PROPERTY")] == ["46"]
+    assert [(n.get("NAME"), n.text) for n in after.root.all("PROPERTY")] == [
+        ("lastUsedAnnotationId", "46"), ("kslds-tier:gloss-2", "gloss"), ("kslds-tier:gloss-3", ""),
+    ]  # fmt: skip
     assert "a42" in eaf.ids(after.root)
 
     # She moves a boundary, corrects a label and deletes an annotation.
@@ -244,8 +309,10 @@ def test_an_earlier_export_is_replaced_only_when_asked(
     export(dataset, out=tmp_path, into=[tmp_path / "hers.eaf"], replace=True)
     twice = eaf.read_document(tmp_path / "hers.eaf")
     assert len(list(twice.root.all("TIME_SLOT"))) == once.count(b"<TIME_SLOT ")
+    assert len(list(twice.root.all("PROPERTY"))) == once.count(b"<PROPERTY ") == 3
     assert sorted(twice.tiers) == [
-        "Glosse links", "gloss", "gloss-2", "gloss-sentence", "gloss-translation", "note",
+        "Glosse links", "gloss", "gloss-2", "gloss-3", "gloss-3-sentence",
+        "gloss-3-translation", "note",
     ]  # fmt: skip
     valid((tmp_path / "hers.eaf").read_bytes())
     assert labels(read_back(tmp_path / "again", media, tmp_path)) == labels(dataset)

@@ -16,22 +16,34 @@ is told in `docs/format.md`.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from kslds.corpora import About, Annotation, Source, choose
 from kslds.corpora.eaf import parse
 from kslds.corpora.tiers import FIELDS as FIELDS
-from kslds.corpora.tiers import Note, Span, Tier, Tiers, check_columns, segments, text_of
+from kslds.corpora.tiers import (
+    Note,
+    Span,
+    Tier,
+    Tiers,
+    check_columns,
+    names_of,
+    segments,
+    text_of,
+)
 from kslds.corpora.times import parse_time
 from kslds.errors import AnnotationError
+from kslds.folders import Finder
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -47,7 +59,8 @@ ABOUT = About(
     citation="ELAN, The Language Archive, Max Planck Institute for Psycholinguistics, Nijmegen. "
     "https://archive.mpi.nl/tla/elan",
     access="Name the folder of the .eaf files as `annotations`. Each names its recording in its "
-    "header; the first video counts, by its path relative to the .eaf file or by its name.",
+    "header; the first video that is there counts, by its path relative to the .eaf file or by "
+    "its name.",
     defects=(
         (
             "Time slots may have no value (1,572 of the 7,182 of pympi's sample file).",
@@ -79,6 +92,10 @@ _RATES: Mapping[str, Fraction] = {
 }
 """TIME_UNITS to units per second."""
 
+TIER_PROPERTY = "kslds-tier:"
+"""With the name of a tier, a property of the header: the tier of a dataset that the segments on
+it are of, empty for none."""
+
 _VIDEO_SUFFIXES = (
     ".3gp", ".avi", ".dv", ".flv", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
     ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv",
@@ -95,10 +112,10 @@ def read(source: Source) -> Iterator[Annotation]:
     PARTICIPANT is the signer and ANNOTATOR the annotator; a child tier without them has those
     of its parent.
 
-    The recording is the first video that the header names (by MIME_TYPE or file ending; else
-    the first other file, else the first sound), as a path below the file's folder or as a bare
-    name; a file that names no media is taken to be about a recording of its own name. Times
-    are moved by the TIME_ORIGIN of that recording.
+    The recording is the first that the header names and `source.media` has: videos first (by
+    MIME_TYPE or file ending), sounds last. `Links` tells how it is found. If none is there, the
+    first counts; a file that names no media is taken to be about a recording of its own name.
+    Times are moved by the TIME_ORIGIN of that recording.
 
     The value of an annotation that only names an entry of a vocabulary is looked up in the
     file, or in the external vocabulary (.ecv) below the file's folder; none is ever fetched.
@@ -115,6 +132,7 @@ def read(source: Source) -> Iterator[Annotation]:
     check_columns(source)
     choose(source, adapter="elan", known={})
     external: dict[Path, Element] = {}
+    links = Links(source)
     for path in source.files:
         try:
             root = parse(path)
@@ -123,13 +141,14 @@ def read(source: Source) -> Iterator[Annotation]:
                     f"{path} was exported by SLAN-tool, whose .eaf times are ten times too small.",
                     hint='Read it with adapter = "slan", which offers a repair.',
                 )
-            document = tiers_of(root, path, external=external)
+            document = tiers_of(root, path, external=external, links=links)
         except AnnotationError as error:
             if len(source.files) == 1:
                 raise
-            reason = str(error).replace(str(path), path.name)
+            name = names_of(source.files)[path]
+            reason = str(error).replace(str(path), name)
             yield Annotation(
-                source=path.name, recording="", start=None, end=None, unit="ms",
+                source=name, recording="", start=None, end=None, unit="ms",
                 problem=("K123", reason),
             )  # fmt: skip
         else:
@@ -142,7 +161,12 @@ def is_slan(root: Element) -> bool:
 
 
 def tiers_of(
-    root: Element, path: Path, *, scale: int = 1, external: dict[Path, Element] | None = None
+    root: Element,
+    path: Path,
+    *,
+    scale: int = 1,
+    external: dict[Path, Element] | None = None,
+    links: Links | None = None,
 ) -> Tiers:
     """The tiers of an ELAN document, every annotation with its time.
 
@@ -151,6 +175,7 @@ def tiers_of(
         path: The file, for messages, its media and its external vocabularies.
         scale: What to multiply the times with.
         external: External vocabularies that were read before; those read now are added.
+        links: Finds the recording; without it, its name is as the header has it.
 
     Raises:
         AnnotationError: A time is not a number, or an external vocabulary is broken.
@@ -163,7 +188,7 @@ def tiers_of(
             f"{path} counts time in {units!r:.60}; expected {', '.join(_RATES)}.",
             hint="Convert its times to milliseconds, as every current ELAN writes them.",
         )
-    recording, origin_ms = media(root, path)
+    recording, origin_ms = media(root, path, links=links)
     factor = 1000 * scale / rate
     slots: dict[str, int | None] = {}
     for slot in root.iterfind("TIME_ORDER/TIME_SLOT"):
@@ -205,12 +230,13 @@ def _why(note: Note, span: Span, parents: Mapping[Note, Note]) -> str:
 # Reading the file
 
 
-def media(root: Element, path: Path) -> tuple[str, int]:
+def media(root: Element, path: Path, *, links: Links | None = None) -> tuple[str, int]:
     """The recording that the header names, and its TIME_ORIGIN in ms."""
+    links = links or Links(Source(files=(path,)))
     named: list[tuple[int, str, Element]] = []
     for descriptor in root.iterfind("HEADER/MEDIA_DESCRIPTOR"):
         urls = descriptor.get("RELATIVE_MEDIA_URL", ""), descriptor.get("MEDIA_URL", "")
-        name = local_name(urls[0]) or local_name(urls[1])
+        name = links.recording(urls, path)
         mime = descriptor.get("MIME_TYPE", "").casefold()
         if mime.startswith("video/") or name.casefold().endswith(_VIDEO_SUFFIXES):
             rank = 0
@@ -220,22 +246,107 @@ def media(root: Element, path: Path) -> tuple[str, int]:
             named.append((rank, name, descriptor))
     if not named:
         return unicodedata.normalize("NFC", path.stem), 0
-    _, name, descriptor = min(named, key=itemgetter(0))
+    named.sort(key=itemgetter(0))
+    _, name, descriptor = next((item for item in named if links.has(item[1])), named[0])
     # "An offset in milliseconds, sets a virtual starting point for the media player, a new
     # point where media time is 0" (MediaDescriptor.timeOrigin in ELAN's source; its players
     # seek to `time + offset`): the document's zero is this far into the media file.
     return name, _number(descriptor, "TIME_ORIGIN", path) or 0
 
 
+class Links:
+    """Which recordings the annotation files of one source name.
+
+    A URL below the folder of the annotation file means the media file there, if there is one.
+    Else a URL means the media file that ends its path with the same folders and name; a path
+    that leads out of the folder is compared only, and nothing there is looked for. Where
+    neither is found, the bare name counts, for annotation files and media are often moved apart.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._media = frozenset(source.media)
+        self._finder = Finder({name: name for name in source.media})
+        self._alike: dict[str, list[Path]] = defaultdict(list)
+        for path in source.files:
+            self._alike[path.name].append(path.parent)
+        self._taken: dict[tuple[str, str], bool] = {}
+
+    def has(self, recording: str) -> bool:
+        """Is there a media file that this may mean?"""
+        return self._finder.find(recording)[1] != "K103"
+
+    def recording(self, urls: tuple[str, str], path: Path) -> str:
+        """The media file that a RELATIVE_MEDIA_URL and a MEDIA_URL mean, else their name.
+
+        Args:
+            urls: As the document has them.
+            path: The document.
+        """
+        first = urls[0] if local_name(urls[0]) else urls[1]
+        name = local_name(first)
+        if not self._media or not name:
+            return name
+        folder = path.parent
+        below = _place(name, folder)
+        if _place(first, folder) == below and _is_file(folder / name):
+            found = self._tail(below, least=0)
+            if found:
+                return found
+        for place in (*(_place(url, folder) for url in urls), below):
+            found = self._tail(place, least=1)
+            if found:
+                return found
+        if self._is_of_others(name, path):
+            return f"{folder.absolute().name}/{name}"
+        return name
+
+    def _tail(self, place: str, *, least: int) -> str | None:
+        """The media file that agrees with a path in most folders, and in so many at least."""
+        parts = place.split("/")[-_MAX_FOLDERS:]
+        tails = ("/".join(parts[start:]) for start in range(len(parts) - least))
+        return next((tail for tail in tails if tail in self._media), None)
+
+    def _is_of_others(self, name: str, path: Path) -> bool:
+        """Do files of this name belong to the folders of other documents called alike?
+
+        With a folder for each session, a recording that is missing must not be taken from the
+        next folder. A document that is called like its recording may be a copy.
+        """
+        if PurePosixPath(name).stem == unicodedata.normalize("NFC", path.stem):
+            return False
+        key = path.name, name
+        if key not in self._taken:
+            places = (_place(name, folder) for folder in self._alike[path.name])
+            self._taken[key] = any(self._tail(place, least=1) for place in places)
+        return self._taken[key]
+
+
+_MAX_FOLDERS = 64
+"""So many parts of a path are compared with the names of media files."""
+
+
 def local_name(url: str) -> str:
     """A URL as a path below the file's folder, or as a bare name where it leads out."""
-    # Some files have `file:/./name` for a relative path.
-    url = re.sub(r"^file:(/+(?=\.{1,2}/))?", "", unquote(url).replace("\0", ""))
-    parts = [part for part in re.split(r"[/\\]", url) if part not in ("", ".")]
-    is_absolute = url.startswith(("/", "\\")) or any(part.endswith(":") for part in parts[:1])
+    parts, is_absolute = _parts(url)
     if is_absolute or ".." in parts:
         parts = [part for part in parts[-1:] if part != ".." and not part.endswith(":")]
-    return unicodedata.normalize("NFC", "/".join(parts))
+    return "/".join(parts)
+
+
+def _parts(url: str) -> tuple[list[str], bool]:
+    """The parts of the path of a URL, and whether it is absolute."""
+    # Some files have `file:/./name` for a relative path.
+    url = re.sub(r"^file:(/+(?=\.{1,2}/))?", "", unquote(url).replace("\0", ""))
+    url = unicodedata.normalize("NFC", url)
+    parts = [part for part in re.split(r"[/\\]", url) if part not in ("", ".")]
+    return parts, url.startswith(("/", "\\")) or any(part.endswith(":") for part in parts[:1])
+
+
+def _place(url: str, folder: Path) -> str:
+    """The absolute path that a URL in a document of this folder means, to compare it only."""
+    parts, is_absolute = _parts(url)
+    above = "" if is_absolute else unicodedata.normalize("NFC", folder.absolute().as_posix())
+    return posixpath.normpath("/".join([above, *parts])) if parts else ""
 
 
 def _number(element: Element, attribute: str, path: Path) -> int | None:
@@ -254,6 +365,11 @@ def _number(element: Element, attribute: str, path: Path) -> int | None:
 
 def _tiers(root: Element, vocabularies: _Vocabularies) -> list[tuple[int, Tier]]:
     """The tiers with their place in the file, each after the tier above it."""
+    told = {
+        item.get("NAME", "").removeprefix(TIER_PROPERTY): text_of(item.text) or ""
+        for item in root.iterfind("HEADER/PROPERTY")
+        if item.get("NAME", "").startswith(TIER_PROPERTY)
+    }
     types: dict[str | None, Element] = {
         kind.attrib["LINGUISTIC_TYPE_ID"]: kind
         for kind in root.iterfind("LINGUISTIC_TYPE[@LINGUISTIC_TYPE_ID]")
@@ -272,6 +388,7 @@ def _tiers(root: Element, vocabularies: _Vocabularies) -> list[tuple[int, Tier]]
             has_parent="PARENT_REF" in element.attrib,
             participant=parent.participant if participant is None and parent else participant,
             annotator=parent.annotator if annotator is None and parent else annotator,
+            stands_for=told.get(element.get("TIER_ID", "")),
         )
         cv = None if kind is None else kind.get("CONTROLLED_VOCABULARY_REF")
         language = element.get("LANG_REF", "")
@@ -379,7 +496,14 @@ def external_vocabulary(path: Path, url: str) -> Path | None:
         return None
     found = path.parent / name
     inside = found.resolve().is_relative_to(path.parent.resolve())
-    return found if inside and found.is_file() else None
+    return found if inside and _is_file(found) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 # Giving every annotation its time

@@ -8,6 +8,12 @@ Emotion, sentence and translation are on tiers symbolically associated with it, 
     tiers   = ["type:kslds-gloss"]
     columns = { emotion = "type:kslds-emotion*", sentence = "type:kslds-sentence*",
                 translation = "type:kslds-translation*" }
+
+They are the same to the last field, their ids included, but for three things: `source` names the
+new file; the side that a collection publishes (`published_split`) and the session have no place in
+an ELAN file. Where a tier cannot have the name that the dataset gives it, a property
+of the header tells that name (`elan.TIER_PROPERTY`). If whoever saves the file leaves the
+property out, or renames the tier, the tier is called as in the file.
 """
 
 from __future__ import annotations
@@ -17,12 +23,14 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
+from kslds.corpora import Source
 from kslds.corpora.eaf import (
     EPOCH,
     ROOT,
@@ -36,7 +44,9 @@ from kslds.corpora.eaf import (
     to_bytes,
     undetermined_language,
 )
+from kslds.corpora.elan import TIER_PROPERTY, Links
 from kslds.corpora.elan import media as media_of
+from kslds.corpora.tiers import OURS, names_of
 from kslds.errors import AnnotationError, CorruptData, UsageError
 from kslds.manifest import Dataset, write_bytes
 from kslds.schema import Recording, Segment, Sign
@@ -45,7 +55,7 @@ FIELDS = ("emotion", "sentence", "translation")
 """What has a tier of its own beside the glosses."""
 
 VOCABULARY = "kslds-glosses"
-_TYPE = "kslds-{}"
+_TYPE = OURS + "{}"
 _MIME = {
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime",
     ".mpg": "video/mpeg", ".mpeg": "video/mpeg", ".webm": "video/webm",
@@ -84,8 +94,9 @@ def export(
         media: `source_file` → where the recording lies, for links relative to `out`; of those
             not listed the link is their name.
         into: Documents that get the tiers of their recording. What they hold stays as it is,
-            but for the counter of annotation ids; the result is written to `out` under their
-            name.
+            but for the properties of kslds and the counter of annotation ids; the result is
+            written to `out` under their name, those of one name in the folders in which they
+            differ.
         prefix: Put before the name of every tier.
         replace: Replace tiers and files that an earlier export wrote.
 
@@ -99,6 +110,7 @@ def export(
     segments: dict[str, list[Segment]] = defaultdict(list)
     for row in dataset.read("segments", Segment):
         segments[row.recording_id].append(row)
+    names = names_of(tuple(into))
     given = _by_recording(into, recordings.values())
     glosses = _glosses(dataset, segments)
     results: dict[Path, tuple[bytes, Exported]] = {}
@@ -113,7 +125,7 @@ def export(
             document = _new(recording.source_file, linked=linked, folder=path.parent)
             origin_ms = 0
         else:
-            path = out / source.name
+            path = out / names[source]
             document, origin_ms = read_document(source), media_of(parse(source), source)[1]
         tiers = _tiers(rows, prefix=prefix)
         where = str(source or path)
@@ -147,7 +159,7 @@ def export(
     return [exported for _, exported in results.values()]
 
 
-def _by_recording(paths: Iterable[Path], recordings: Iterable[Recording]) -> dict[str, Path]:
+def _by_recording(paths: Iterable[Path], recordings: Collection[Recording]) -> dict[str, Path]:
     """recording_id → the document that is about it."""
     by_name: dict[str, set[str]] = defaultdict(set)
     for row in recordings:
@@ -155,8 +167,10 @@ def _by_recording(paths: Iterable[Path], recordings: Iterable[Recording]) -> dic
         for name in (row.source_file, pure.name, pure.stem):
             by_name[unicodedata.normalize("NFC", name)].add(row.recording_id)
     found: dict[str, Path] = {}
-    for path in paths:
-        name, _ = media_of(parse(path), path)
+    files = tuple(paths)
+    links = Links(Source(files=files, media=tuple(row.source_file for row in recordings)))
+    for path in files:
+        name, _ = media_of(parse(path), path, links=links)
         matches = by_name.get(name) or by_name.get(PurePosixPath(name).name) or set()
         if len(matches) != 1:
             raise UsageError(
@@ -223,16 +237,18 @@ def _glosses(dataset: Dataset, segments: Mapping[str, Sequence[Segment]]) -> dic
 
 def _tiers(rows: Iterable[Segment], *, prefix: str) -> dict[str, list[Segment]]:
     """Segments by the name of their tier, in time; no two of one tier overlap."""
-    groups: dict[tuple[str, str, str], list[Segment]] = defaultdict(list)
+    # Those of no tier come last, so that a tier of the dataset keeps its name.
+    groups: dict[tuple[bool, str, str, str], list[Segment]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row.start_ms, row.end_ms, row.segment_id)):
-        groups[row.tier or "gloss", row.signer_id or "", row.annotator or ""].append(row)
+        tier = row.tier or "gloss"
+        groups[not row.tier, tier, row.signer_id or "", row.annotator or ""].append(row)
     tiers: dict[str, list[Segment]] = {}
-    for (tier, signer, annotator), members in sorted(groups.items()):
-        others = [key for key in groups if key[0] == tier]
-        name = prefix + tier
-        if len({key[1] for key in others}) > 1:
-            name += f"@{signer or 'unknown'}"
+    for (*which, signer, annotator), members in sorted(groups.items(), key=itemgetter(0)):
+        others = [key for key in groups if [*key[:2]] == which]
+        name = f"{prefix}{which[1]}"
         if len({key[2] for key in others}) > 1:
+            name += f"@{signer or 'unknown'}"
+        if len({key[3] for key in others}) > 1:
             name += f"@{annotator or 'unknown'}"
         lanes: list[list[Segment]] = []
         for row in members:  # ELAN has no annotations that overlap on one tier
@@ -247,8 +263,14 @@ def _tiers(rows: Iterable[Segment], *, prefix: str) -> dict[str, list[Segment]]:
 
 
 def _free(name: str, taken: Iterable[str]) -> str:
-    known = set(taken)
-    return next(n for n in chain([name], (f"{name}-{i}" for i in count(2))) if n not in known)
+    """A name that neither a tier has nor one of the tiers below it."""
+    known = {other for tier in taken for other in _family(tier)}
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(free for free in names if known.isdisjoint(_family(free)))
+
+
+def _family(name: str) -> list[str]:
+    return [name, *(f"{name}-{field}" for field in FIELDS)]
 
 
 def _cleared(document: Document, names: list[str], *, replace: bool, where: str) -> Document:
@@ -345,7 +367,7 @@ class _Addition:
         document = document.with_section(
             "CONTROLLED_VOCABULARY", _with(before.section("CONTROLLED_VOCABULARY"), [vocabulary])
         )
-        return document.with_section("HEADER", [self._header()])
+        return document.with_section("HEADER", [self._header(tiers, document.tiers)])
 
     def _nodes(self, name: str, rows: Sequence[Segment]) -> Iterator[Node]:
         notes = []
@@ -415,7 +437,7 @@ class _Addition:
         text = node("DESCRIPTION", "glosses of the dataset", LANG_REF=language)
         return node("CONTROLLED_VOCABULARY", text, *entries, CV_ID=VOCABULARY)
 
-    def _header(self) -> Node:
+    def _header(self, new: Mapping[str, Sequence[Segment]], there: Collection[str]) -> Node:
         header = self._before.header
         counter = node("PROPERTY", str(self._last_note), NAME=_LAST_ID)
         children = [
@@ -423,6 +445,17 @@ class _Addition:
         ]
         if counter not in children:
             children.append(counter)
+        valid = {TIER_PROPERTY + name for name in set(there).difference(new)}
+        children = [
+            child
+            for child in children
+            if not child.get("NAME").startswith(TIER_PROPERTY) or child.get("NAME") in valid
+        ]
+        children += [
+            node("PROPERTY", rows[0].tier or "", NAME=TIER_PROPERTY + name)
+            for name, rows in new.items()
+            if rows[0].tier != name
+        ]
         return Node(header.tag, header.attributes, "", tuple(children))
 
 

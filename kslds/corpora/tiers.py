@@ -11,7 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, takewhile
 from operator import itemgetter
 from pathlib import Path
 
@@ -22,6 +23,9 @@ from kslds.errors import AnnotationError, RecipeError
 
 FIELDS = ("gloss", "emotion", "sentence", "translation", "signer", "annotator", "session")
 """What `Source.columns` may map to the name or pattern of a tier."""
+
+OURS = "kslds-"
+"""How the linguistic types begin that `kslds elan export` writes."""
 
 Span = tuple[int | None, int | None]
 
@@ -38,6 +42,8 @@ class Tier:
     participant: str | None
     """Its own or, where it states none, that of the nearest tier above that does."""
     annotator: str | None
+    stands_for: str | None = None
+    """The tier that its segments are said to be of, empty for none; None means `name`."""
     notes: list[Note] = field(default_factory=list)
 
 
@@ -90,6 +96,22 @@ def check_columns(source: Source) -> None:
             )
 
 
+@lru_cache(maxsize=1)
+def names_of(files: tuple[Path, ...]) -> Mapping[Path, str]:
+    """The names of files, with the folders in which files of one name differ."""
+    alike: dict[str, list[Path]] = {}
+    for path in files:
+        alike.setdefault(path.name, []).append(path)
+    names: dict[Path, str] = {}
+    for name, paths in alike.items():
+        above = [path.absolute().parts[:-1] for path in paths]
+        same = takewhile(lambda parts: len(set(parts)) == 1, zip(*above, strict=False))
+        common = sum(1 for _ in same)
+        for path, parts in zip(paths, above, strict=True):
+            names[path] = "/".join([*parts[common:], name])
+    return names
+
+
 def segments(document: Tiers, source: Source) -> Iterator[Annotation]:
     """Yield the annotations of the tiers that a recipe chooses, in the order of the file.
 
@@ -102,14 +124,18 @@ def segments(document: Tiers, source: Source) -> Iterator[Annotation]:
     another field or maps ``gloss`` to another tier. A mapped field takes its value from the
     annotation that is symbolically associated with the segment, else from the segment's
     nearest ancestor that is or has an annotation there, else from the annotation that overlaps
-    the segment most. Where a pattern matches tiers of several participants, those of the
-    segment's participant count. A participant is the signer where no tier is mapped to it,
-    and so for the annotator. Of a mapped pattern a file need not have any tier; a plain name
-    is held to be in every file.
+    the segment most (what `kslds elan export` wrote beside one segment is no other's). Where a
+    pattern matches tiers of several participants, those of the segment's participant count. A
+    participant is the signer where no tier is mapped to it, and so for the annotator. Of a
+    mapped pattern a file need not have any tier; a plain name is held to be in every file.
+
+    `Annotation.source` is the name of the file and the annotation's key; files of one name are
+    told apart by their folders.
 
     Raises:
         AnnotationError: The file has no tier of a name that the recipe gives.
     """
+    file = names_of(source.files).get(document.path, document.path.name)
     tiers = _segment_tiers(document, source)
     mapped = {name: _Field(document, pattern) for name, pattern in source.columns.items()}
 
@@ -124,7 +150,7 @@ def segments(document: Tiers, source: Source) -> Iterator[Annotation]:
                 for time in document.spans[note]
             )
             yield Annotation(
-                source=f"{document.path.name}:{note.key}",
+                source=f"{file}:{note.key}",
                 recording=document.recording,
                 start=start,
                 end=end,
@@ -137,7 +163,7 @@ def segments(document: Tiers, source: Source) -> Iterator[Annotation]:
                 translation=value("translation", note, None),
                 signer=value("signer", note, tier.participant),
                 session=value("session", note, None),
-                tier=tier.name,
+                tier=tier.name if tier.stands_for is None else tier.stands_for or None,
                 annotator=value("annotator", note, tier.annotator),
                 problem=document.problems.get(note),
             )
@@ -244,7 +270,9 @@ class _Index:
                     break
                 self._by_note[parent] = note.value
                 child = parent
-        spans = [(*document.spans[note], note.value) for note in notes]
+        # What kslds wrote beside a segment is that segment's alone, whatever overlaps it.
+        shared = [note for note in notes if not note.tier.type_name.startswith(OURS)]
+        spans = [(*document.spans[note], note.value) for note in shared]
         known = [(s, e, value) for s, e, value in spans if s is not None and e is not None]
         self._spans = sorted(known, key=itemgetter(0))
         self._starts = [start for start, _, _ in self._spans]
