@@ -5,8 +5,8 @@ before anything is unpacked, and XML with a document type, which is where entiti
 is refused.
 
 What a spreadsheet shows and what it stores may differ. A cell whose text is not certain
-(a formula, a date, an error, a number shown with zeros in front, a part of merged cells)
-is reported with its row and column and never guessed.
+(a formula, a date, an error, a number in a format that shows more or less than it, a part of
+merged cells) is reported with its row and column and never guessed.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 
+from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from kslds.errors import AnnotationError, KsldsError, MissingFile
@@ -40,6 +41,7 @@ _SMALL = 2**20  # bytes unpacked for which the ratio says nothing
 _MAX_ROWS = 1_048_576  # of the format
 _MAX_PARTS = 10_000
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+_PLAIN_FORMATS = ("general", "0", "@")  # show a number as it is stored; "0" only a whole one
 _EAST_ASIAN_DATES = {*range(27, 37), *range(50, 59)}  # built in, but not known to openpyxl
 
 
@@ -51,6 +53,8 @@ class Row:
     """As the spreadsheet counts, from 1."""
     cells: list[str]
     """Text of column A, B, …; ``""`` where a cell is empty."""
+    hidden: bool = False
+    """Does the spreadsheet not show it, as where a filter is set?"""
     wrong: list[tuple[int, str]] = field(default_factory=list)
     """Index of a cell, and why its text is not certain."""
 
@@ -129,7 +133,14 @@ def _check(path: Path, file: IO[bytes]) -> None:
             # A document type comes before the first element. Parts that are no XML may pass:
             # openpyxl stumbles over those it needs.
             with archive.open(part) as stream, contextlib.suppress(ParseError):
-                next(iterparse(stream, events=("start",), forbid_dtd=True), None)
+                try:
+                    next(iterparse(stream, events=("start",), forbid_dtd=True), None)
+                except DefusedXmlException as error:
+                    raise AnnotationError(
+                        f"{path} is not a readable XLSX workbook: its part {part.filename!r:.60} "
+                        "declares a document type, which no spreadsheet program writes.",
+                        hint="Open it in a spreadsheet program and save it as .xlsx.",
+                    ) from error
 
 
 def _read(path: Path, file: IO[bytes], *, sheet: str | None) -> list[Row]:
@@ -166,7 +177,9 @@ def _read(path: Path, file: IO[bytes], *, sheet: str | None) -> list[Row]:
             if not previous < number <= _MAX_ROWS:
                 raise AnnotationError(f"{path}: row {number} follows row {previous}.")
             previous = number
-            row = _row(page, cells, number=number)
+            looks = parser.row_dimensions.get(str(number), {})
+            hidden = looks.get("hidden") in ("1", "true")
+            row = _row(page, cells, number=number, hidden=hidden)
             if len(row.cells) > MAX_COLUMNS:
                 raise AnnotationError(f"{path}: row {number} has more than {MAX_COLUMNS} columns.")
             if any(map(str.strip, row.cells)) or row.wrong:
@@ -175,8 +188,10 @@ def _read(path: Path, file: IO[bytes], *, sheet: str | None) -> list[Row]:
     return list(rows.values())
 
 
-def _row(page: ReadOnlyWorksheet, cells: Iterable[Mapping[str, Any]], *, number: int) -> Row:
-    row = Row(number=number, cells=[])
+def _row(
+    page: ReadOnlyWorksheet, cells: Iterable[Mapping[str, Any]], *, number: int, hidden: bool
+) -> Row:
+    row = Row(number=number, cells=[], hidden=hidden)
     for cell in cells:
         text, why = _text(page, cell)
         if text or why:
@@ -213,10 +228,12 @@ def _text(page: ReadOnlyWorksheet, cell: Mapping[str, Any]) -> tuple[str, str | 
             f"is a date ({text}); expected text (spreadsheets turn 1-2 into a date: "
             "format the column as text and type it again)"
         )
-    if re.match("00", re.sub(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.', "", style.number_format)):
+    shown = style.number_format.casefold()
+    if shown not in _PLAIN_FORMATS or (shown == "0" and not isinstance(value, int)):
         return text, (
-            f"is the number {text}, only shown with zeros in front; expected text "
-            "(format the column as text and type it again)"
+            f"is stored as the number {text} and shown otherwise, by the format "
+            f"{style.number_format!r:.40}; expected text (format the column as text and type it "
+            "again)"
         )
     return text, None
 

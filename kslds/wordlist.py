@@ -131,6 +131,8 @@ def read_list(
             for index, why in row.wrong
             if row is rows[0] or index in found.values()
         ]
+        if row.hidden:
+            wrong.append("the row is hidden; show it (take away the filter) or delete it")
         if len(row.cells) > len(header):
             wrong.append(f"{len(row.cells)} cells where the heading has {len(header)}")
         if row is not rows[0] and not wrong:
@@ -140,6 +142,11 @@ def read_list(
                 if sign.source is None:
                     issues.append(_without_source(where))
         issues += [problem("K306", where=where, message=message) for message in wrong]
+    if not entries and not issues:
+        raise AnnotationError(
+            f"{path} has a heading line and no rows; expected a line per sign.",
+            hint="Name the right file or sheet.",
+        )
     signs, more, _ = collect(entries)
     issues += more
     if issues:

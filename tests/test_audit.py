@@ -13,8 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from kslds import schema
-from kslds.audit import Audit, Options, audit, write
-from kslds.audit import rows as reading
+from kslds.audit import Audit, Options, audit, files, write
 from kslds.codes import CODES
 from kslds.commands import audit as command
 from kslds.errors import AnnotationError, MissingFile, UsageError
@@ -142,7 +141,7 @@ def test_a_gzip_file_is_read_and_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     result = audit([path])
     assert result.facts.rows == 1
     assert result.files[0].name == "annotations.csv.gz"
-    monkeypatch.setattr(reading, "MAX_UNPACKED", 10)
+    monkeypatch.setattr(files, "MAX_UNPACKED", 10)
     with pytest.raises(AnnotationError, match="unpacks to more than"):
         audit([path])
 
@@ -313,8 +312,61 @@ def test_wrong_use_is_told(tmp_path: Path) -> None:
         audit([path], options=Options(adapter="autsl"))
     with pytest.raises(MissingFile):
         audit([tmp_path / "none.csv"])
-    with pytest.raises(MissingFile, match="not a kslds dataset"):
-        audit([tmp_path])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingFile, match="is not a kslds dataset and has no annotation file"):
+        audit([tmp_path / "empty"])
+    with pytest.raises(UsageError, match="--tier is for files with tiers"):
+        audit([path], options=Options(tiers=("gloss",)))
+
+
+def eaf(path: Path, **tiers: str) -> Path:
+    """An ELAN file with one annotation on each tier."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        '<ANNOTATION_DOCUMENT><HEADER MEDIA_FILE="" TIME_UNITS="milliseconds"/><TIME_ORDER>'
+        '<TIME_SLOT TIME_SLOT_ID="t1" TIME_VALUE="0"/>'
+        '<TIME_SLOT TIME_SLOT_ID="t2" TIME_VALUE="900"/></TIME_ORDER>'
+        + "".join(
+            f'<TIER TIER_ID="{name}" LINGUISTIC_TYPE_REF="l" PARTICIPANT="ann"><ANNOTATION>'
+            f'<ALIGNABLE_ANNOTATION ANNOTATION_ID="{name}1" TIME_SLOT_REF1="t1" '
+            f'TIME_SLOT_REF2="t2"><ANNOTATION_VALUE>{value}</ANNOTATION_VALUE>'
+            "</ALIGNABLE_ANNOTATION></ANNOTATION></TIER>"
+            for name, value in tiers.items()
+        )
+        + '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="l"/></ANNOTATION_DOCUMENT>',
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_folder_of_elan_files_and_one_of_them_without_the_tier(tmp_path: Path) -> None:
+    one = eaf(tmp_path / "a" / "one.eaf", gloss="су", mouth="x")
+    eaf(tmp_path / "b" / "one.eaf", gloss="тау", mouth="y")
+    odd = eaf(tmp_path / "odd.eaf", left="z", right="w")
+    (tmp_path / "readme.txt").write_text("notes")
+    result = audit([tmp_path])
+    assert {f.name: (f.rows, f.format) for f in result.files} == {
+        "a/one.eaf": (1, "elan"), "b/one.eaf": (1, "elan"), "odd.eaf": (0, "elan"),
+    }  # fmt: skip
+    assert (result.facts.rows, result.facts.classes) == (2, 2)
+    (finding,) = [f for f in result.findings if f.code == "K123"]
+    assert [e.where for e in finding.examples] == ["odd.eaf"]
+    assert "has no tier called gloss" in finding.examples[0].text
+    with pytest.raises(AnnotationError, match=r"has no tier called gloss.*as in --tier NAME"):
+        audit([odd])
+
+    run = CliRunner().invoke(app, [str(one), str(odd), "--tier", "m*", "--tier",
+                                   "l*", "--format", "json"])  # fmt: skip
+    held = json.loads(run.stdout)
+    assert [file["rows"] for file in held["files"]] == [1, 1], run.stderr
+
+
+def test_a_folder_is_read_by_what_its_adapter_reads(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    table(tmp_path / "set" / "train.csv", "1,a,ann,train")
+    table(tmp_path / "set" / "test.csv", "2,a,bob,test")
+    (tmp_path / "set" / "video.mp4").write_bytes(b"x")
+    assert [f.name for f in audit([tmp_path / "set"]).files] == ["test.csv", "train.csv"]
 
 
 # --------------------------------------------------------------------------- what is written

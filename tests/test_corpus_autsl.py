@@ -73,6 +73,20 @@ def test_the_name_tells_the_side(tmp_path: Path, name: str, side: str) -> None:
     assert (row.split, row.recording) == (side, f"{side}/signer40_sample1_color.mp4")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("contest_labels.csv", "does not say of which side"),
+        ("retrain.csv", "does not say of which side"),
+        ("my_train_test.csv", "names several sides, test and train"),
+        ("train_val_labels.csv", "names several sides, train and val"),
+    ],
+)
+def test_a_name_that_does_not_tell_one_side(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(AnnotationError, match=said):
+        rows("autsl", write(tmp_path, {name: TEST}))
+
+
 def test_bad_rows(tmp_path: Path) -> None:
     text = TRAIN + "signer0_sample1,7\nsigner1_sample1,226\nsigner1_sample2,x\nnobody,1\na,b,c\n"
     found = rows("autsl", write(tmp_path, {"train_labels.csv": text}))

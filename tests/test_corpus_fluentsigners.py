@@ -229,3 +229,13 @@ def test_the_recipe() -> None:
     assert recipe.expected.signers == 50
     assert recipe.ingest is not None
     assert recipe.ingest.options == {"language": "ru"}
+
+
+def test_a_folder_that_contradicts_the_name(tmp_path: Path) -> None:
+    media = ("000/P0_S000_00.mp4", "002/P3_S000_02.mp4", "2024/P4_S000_03.mp4")
+    found = {n.recording: n.problem for n in notes(tmp_path, media) if n.recording in media}
+    assert found["002/P3_S000_02.mp4"] == (
+        "K132", "the folder '002' is that of another sentence than S000"
+    )  # fmt: skip
+    # What is not the number of a sentence says nothing.
+    assert found["000/P0_S000_00.mp4"] is None is found["2024/P4_S000_03.mp4"]

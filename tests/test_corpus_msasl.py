@@ -95,10 +95,22 @@ def test_rows_without_a_rate(tmp_path: Path) -> None:
     assert found.problem is not None
     assert found.problem[0] == "K111"
     assert "neither fps nor start_time" in found.problem[1]
-    whole = one(tmp_path, repacked, options={"videos": "clips"})
+    whole = one(tmp_path, repacked, options={"videos": "clips", "name": "{index}"})
     assert (whole.start, whole.end, whole.problem) == ("0", END, None)
     seconds = one(tmp_path, {**repacked, "start_time": 1.001, "end_time": 2.5})
     assert (seconds.start, seconds.end, seconds.unit) == ("1.001", "2.5", "s")
+
+
+def test_cut_files_have_a_name_for_each_row(tmp_path: Path) -> None:
+    """Else every row of a video would be the whole video, with a label of its own."""
+    files = write(tmp_path, {"MSASL_val.json": json.dumps([row(), row(start=90, text="second")])})
+    with pytest.raises(RecipeError, match="one file for all rows of a video"):
+        rows("ms-asl", files, options={"videos": "clips"})
+    with pytest.raises(RecipeError, match=r"'a file', of two rows, MSASL_val.json:0 and .*:1"):
+        rows("ms-asl", files, options={"videos": "clips", "name": "{file}"})
+    named = rows("ms-asl", files, options={"videos": "clips", "name": "{youtube_id}_{index}"})
+    assert [n.recording for n in named] == ["AAA_0", "AAA_1"]
+    assert [n.recording for n in rows("ms-asl", files)] == ["AAA", "AAA"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,12 @@ def test_the_recipe() -> None:
     recipe = recipes.read("online-school")
     assert recipe.ingest is not None
     assert recipe.ingest.adapter == "online-school"
+
+
+def test_rows_of_another_collection_are_no_transcript(tmp_path: Path) -> None:
+    row = {"org_text": "X", "clean_text": "x", "text": "first", "start": 30, "end": 60,
+           "box": [0, 0, 1, 1], "url": "x", "label": 0}  # fmt: skip
+    path = tmp_path / "MSASL_val.json"
+    path.write_text(json.dumps([row]), encoding="utf-8")
+    with pytest.raises(AnnotationError, match="looks like a file for adapter = 'ms-asl'"):
+        list(adapter("online-school")(Source(files=(path,))))

@@ -83,6 +83,28 @@ def test_a_subset_chooses_and_tells_the_side(tmp_path: Path) -> None:
     assert codes(found) == {"nslt_100.json:99999": "K127"}
 
 
+def test_ids_of_a_subset_that_lost_their_zeros(tmp_path: Path) -> None:
+    words = [{"gloss": "book", "instances": [instance("00335")]}]
+    subset = {"335": {"subset": "val", "action": [0, 1, 50]}}
+    files = write(
+        tmp_path,
+        {"WLASL_v0.3.json": json.dumps(words), "nslt_100.json": json.dumps(subset),
+         "missing.txt": "335\n"},
+    )  # fmt: skip
+    (found,) = rows("wlasl", files, options={"subset": "100"})
+    assert (found.recording, found.split) == ("00335", "val")
+    assert found.problem is not None
+    assert found.problem == ("K103", "'00335' is absent, and missing.txt lists '00335'")
+
+
+def test_one_id_on_two_sides(tmp_path: Path) -> None:
+    subset = {key: {"subset": side, "action": [0, 1, 50]}
+              for key, side in (("335", "val"), ("00335", "test"))}  # fmt: skip
+    files = write(tmp_path, {**FILES, "nslt_100.json": json.dumps(subset)})
+    with pytest.raises(AnnotationError, match=r"'00335' twice.* 'val' and 'test'"):
+        rows("wlasl", files, options={"subset": "100"})
+
+
 def test_missing_videos_are_known_to_be_missing(tmp_path: Path) -> None:
     files = write(tmp_path, {**FILES, "missing.txt": "00335\r\n00400\r\n", "wlasl_class_list.txt": "0\tfirst\n"})  # fmt: skip
     found = rows("wlasl", files, media=("raw_videos/00400.mp4",))
@@ -105,6 +127,10 @@ def test_bad_instances(tmp_path: Path) -> None:
         "K111", "K111", "K111", None, "K119", "K103", "K103", "K103", "K111", "K111", None,
     ]  # fmt: skip
     assert found[-1].recording == "00335"
+    assert [row.source for row in found[5:7]] == [
+        "w.json:[0].instances[5]",
+        "w.json:[0].instances[6]",
+    ]
     assert found[0].problem is not None
     assert "frames 0 to 5; expected numbers from 1" in found[0].problem[1]
 
@@ -113,6 +139,15 @@ def test_bad_instances(tmp_path: Path) -> None:
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     text = json.dumps(WORDS, ensure_ascii=False).replace("first", "бір").encode(encoding)
     assert rows("wlasl", write(tmp_path, {"w.json": text}))[0].label == "бір"
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    for name, adapter in (("WLASL_v0.3.json", "wlasl"), ("MSASL_val.json", "ms-asl")):
+        with pytest.raises(AnnotationError, match=rf"{name} is empty; expected a JSON document"):
+            rows(adapter, write(tmp_path, {name: "\n"}))
+        with pytest.raises(AnnotationError, match="a NUL character") as raised:
+            rows(adapter, write(tmp_path, {name: "[\0]"}))
+        assert "CSV" not in str(raised.value)
 
 
 def test_files_and_options_that_do_not_fit(tmp_path: Path) -> None:

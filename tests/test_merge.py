@@ -41,7 +41,9 @@ SCHOOL: Rows = (
 )  # fmt: skip
 
 
-def build(root: Path, rows: Rows, *, name: str, licence: str) -> Dataset:
+def build(
+    root: Path, rows: Rows, *, name: str, licence: str, lexicon: str | None = "nspcrsie"
+) -> Dataset:
     with (root / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("recording", "gloss", "start", "end", "unit", "signer"))
@@ -50,6 +52,7 @@ def build(root: Path, rows: Rows, *, name: str, licence: str) -> Dataset:
     (root / "signers.csv").write_text(
         "signer_id,consent_scope\n" + "".join(f"{p},publication\n" for p in people)
     )
+    words = f'[lexicon]\nfile = "{lexicon}"\n' if lexicon else ""
     (root / "recipe.toml").write_text(
         f"""name = "{name}"
 licence = "{licence}"
@@ -57,9 +60,7 @@ licence = "{licence}"
 media = "media"
 annotations = "annotations.csv"
 signers = "signers.csv"
-[lexicon]
-file = "nspcrsie"
-[clips]
+{words}[clips]
 size = 64
 [split]
 fractions = {{ train = 0.5, test = 0.5 }}
@@ -503,6 +504,81 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
         MergeOptions(**{"datasets": ("a", "b"), **options})
 
 
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`ca` and `cb`, built without a lexicon; one recording is in both. Not to be changed."""
+    root = tmp_path_factory.mktemp("labelled")
+    options = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "12")
+    for name in ("ca", "cb"):
+        (root / name / "media").mkdir(parents=True)
+        path = root / name / "media" / f"{name}.mp4"
+        record(path, num_frames=80, options=options,
+               filters="null" if name == "ca" else "hflip")  # fmt: skip
+    record(root / "ca" / "media" / "both.mp4", num_frames=80, options=options, filters="negate")
+    shutil.copy(root / "ca" / "media" / "both.mp4", root / "cb" / "media" / "both.mp4")
+    rows = {
+        "ca": (("с", 0), ("кто", 15), ("замок", 30)),
+        "cb": (("С", 0), ("с", 15), ("кто?", 30), ("Замок!", 45)),
+    }
+    both = {
+        "ca": (("кот", 0), ("дом", 15), ("кто", 30)),
+        "cb": (("собака", 1), ("дом", 15), ("кто", 50)),
+    }
+    for name, licence in (("ca", "CC-BY-4.0"), ("cb", "CC-BY-4.0")):
+        own = [(f"{name}.mp4", label, at, "p") for label, at in rows[name]]
+        own += [("both.mp4", label, at, "q") for label, at in both[name]]
+        build(root / name, own, name=name, licence=licence, lexicon=None)
+    return root
+
+
+def test_without_a_lexicon_labels_are_put_together_as_written(
+    labelled: Path, tmp_path: Path
+) -> None:
+    roots = [labelled / name / "dataset" for name in ("ca", "cb")]
+    keys = {}
+    for name, root in zip(("ca", "cb"), roots, strict=True):
+        dataset = kslds.open(root)
+        keys[name] = dict(zip(dataset.segments["label"], dataset.segments["gloss_id"],
+                                      strict=True))  # fmt: skip
+    # The keys alone would unite these, and separate the small letter from itself.
+    assert keys["ca"]["с"] == keys["cb"]["С"] == "s" != keys["cb"]["с"]
+    assert keys["ca"]["кто"] == "kto"
+
+    dataset = merged(tmp_path / "out", *roots, labels="together")
+    signs = {tuple(s.aliases): s.gloss_id for s in dataset.read("signs", Sign)}
+    assert sorted(signs) == [("Замок!",), ("С",), ("дом",), ("замок",), ("кот",), ("кто",),
+                             ("кто?",), ("с",)]  # fmt: skip
+    assert signs["с",] == "s"
+    assert signs["кто",] == "kto"
+    assert signs["С",].startswith("s_")
+    files = dataset.clips.groupby("gloss_id")["source_file"].agg(set)
+    assert files["s"] == {"ca/ca.mp4", "cb/cb.mp4"}
+
+
+def test_two_labels_of_one_recording_are_named(labelled: Path, tmp_path: Path) -> None:
+    roots = [labelled / name / "dataset" for name in ("ca", "cb")]
+    for labels in ("together", "apart"):
+        dataset = merged(tmp_path / labels, *roots, labels=labels)
+        (found,) = [i for i in dataset.read("issues", Issue) if i.code == "K708"]
+        # The same labels, and labels of other times, do not disagree.
+        assert found.message.startswith("'кот' of ca is 'собака' in cb (1 segment(s), first ca/")
+        assert found.key in set(dataset.segments["segment_id"])
+    table = sheet(tmp_path / "signs.csv", "corpus,label,merged_id", "ca,кот,pet", "cb,собака,pet")
+    dataset = merged(tmp_path / "mapped", *roots, map=table)
+    assert not [i for i in dataset.read("issues", Issue) if i.code == "K708"]
+    # No clip of the mapped sign crosses from cb: still said.
+    assert "K705" in {i.code for i in dataset.read("issues", Issue)}
+
+
+def test_two_labels_of_one_clip_are_named(lab: Path, school: Path, tmp_path: Path) -> None:
+    table = sheet(tmp_path / "signs.csv", "corpus,label,merged_id", "lab,әпке,sister",
+                  "school,әпке,aunt")  # fmt: skip
+    dataset = merged(tmp_path / "out", lab, school, map=table)
+    messages = [i.message for i in dataset.read("issues", Issue) if i.code == "K708"]
+    assert len(messages) == 1
+    assert "school/annotations.csv:6" in messages[0]
+
+
 # --------------------------------------------------------------------------- licences
 
 
@@ -512,6 +588,8 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
         ("CC0-1.0", "CC0"), ("CC-BY-4.0", "CC-BY"), ("cc by-sa 4.0", "CC-BY-SA"),
         ("CC-BY-NC-SA-3.0", "CC-BY-NC-SA"), ("CC-BY-NC-ND-4.0", "CC-BY-NC-ND"),
         ("C-UDA-1.0", "academic use only"), ("academic use only", "academic use only"),
+        ("MIT", "MIT"), ("Apache License 2.0", "Apache-2.0"), ("BSD-3-Clause", "BSD"),
+        ("BSD-4-Clause", None), ("GPL-3.0", None),
         ("variant of CC BY-SA 4.0", None), ("CC-BY-XX", None), (None, None), ("", None),
     ],
 )  # fmt: skip
@@ -520,25 +598,48 @@ def test_kinds_of_licences(text: str | None, kind: str | None) -> None:
     assert kind is None or kind in LICENCES
 
 
-def test_the_strictest_licence_is_stated() -> None:
-    assert strictest(["CC0-1.0", "CC-BY-4.0"]) == "CC-BY-4.0"
-    assert strictest(["CC-BY-SA-4.0", "CC-BY-NC-4.0"]) == "CC-BY-NC-4.0"
-    assert strictest(["CC-BY-NC-SA-4.0", "C-UDA-1.0"]) == "C-UDA-1.0"
-    assert strictest(["CC-BY-3.0", "CC-BY-4.0"]) == "CC-BY-3.0 AND CC-BY-4.0"
-    assert strictest(["C-UDA-1.0", "house rules"]) == "house rules"
-    # What is not stated cannot be outdone: nothing may be stated for all.
-    assert strictest(["CC0-1.0", None]) is None
-    assert strictest([]) is None
+@pytest.mark.parametrize(
+    ("licences", "stated"),
+    [
+        (["CC0-1.0", "CC-BY-4.0"], "CC-BY-4.0"),
+        (["CC-BY-4.0", "CC-BY-NC-SA-4.0", "MIT"], "CC-BY-NC-SA-4.0"),
+        # What permits more stands behind; what asks for other things is joined.
+        (["MIT", "CC-BY-NC-4.0"], "CC-BY-NC-4.0"),
+        (["MIT", "Apache-2.0"], "Apache-2.0 AND MIT"),
+        (["GPL-3.0", "CC-BY-NC-4.0"], "CC-BY-NC-4.0 AND GPL-3.0"),
+        (["GPL-3.0", "CC0-1.0"], "GPL-3.0"),
+        (["CC-BY-NC-4.0", "CC-BY-ND-4.0"], "CC-BY-NC-ND-4.0"),
+        (["CC-BY-SA-4.0", "CC-BY-NC-4.0"], "CC-BY-NC-SA-4.0"),
+        (["CC-BY-SA-3.0", "CC-BY-NC-4.0"], "CC-BY-NC-4.0 AND CC-BY-SA-3.0"),
+        (["CC-BY-SA-4.0", "CC-BY-ND-4.0"], "CC-BY-ND-4.0 AND CC-BY-SA-4.0"),
+        (["variant of CC BY-SA 4.0", "CC-BY-NC-SA-4.0"],
+         "CC-BY-NC-SA-4.0 AND variant of CC BY-SA 4.0"),
+        (["CC-BY-NC-SA-4.0", "C-UDA-1.0"], "C-UDA-1.0 AND CC-BY-NC-SA-4.0"),
+        (["CC-BY-3.0", "CC-BY-4.0"], "CC-BY-3.0 AND CC-BY-4.0"),
+        (["CC-BY-SA-4.0", "CC-BY-NC-4.0 AND GPL-3.0"], "CC-BY-NC-SA-4.0 AND GPL-3.0"),
+        (["CC-BY-SA-4.0"], "CC-BY-SA-4.0"),
+        # What is not stated cannot be outdone: nothing may be stated for all.
+        (["CC0-1.0", None], None),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_the_licence_of_all_loses_no_restriction(
+    licences: list[str | None], stated: str | None
+) -> None:
+    assert strictest(licences) == stated
+    assert strictest(licences[::-1]) == stated
 
 
 def test_licences_that_do_not_combine() -> None:
     assert combine("CC0-1.0", "CC-BY-SA-4.0")
+    assert combine("MIT", "CC-BY-SA-4.0")
     assert combine("CC-BY-NC-4.0", "CC-BY-NC-SA-4.0")
-    assert not combine("CC-BY-SA-4.0", "CC-BY-NC-SA-4.0")
-    assert not combine("CC-BY-NC-4.0", "CC-BY-SA-4.0")
-    assert not combine("CC-BY-ND-4.0", "CC-BY-SA-4.0")
-    assert not combine("CC-BY-SA-4.0", "C-UDA-1.0")
-    assert combine("CC-BY-SA-4.0", "house rules")
+    assert combine("CC-BY-NC-4.0", "C-UDA-1.0")
+    for other in ("CC-BY-NC-SA-4.0", "CC-BY-NC-4.0", "CC-BY-ND-4.0", "C-UDA-1.0"):
+        assert combine("CC-BY-SA-4.0", other) is False
+        assert combine(other, "CC-BY-SA-4.0") is False
+    # Nothing is known of these two: that is no yes.
+    assert combine("CC-BY-SA-4.0", "house rules") is None
 
 
 def test_what_is_wrong_with_licences_is_said(lab: Path, school: Path, tmp_path: Path) -> None:

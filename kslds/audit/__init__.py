@@ -63,7 +63,8 @@ def audit(
     version of the same rows, and are compared with them.
 
     Args:
-        files: Annotation files of one collection (also ``.gz``), or the folder of a dataset.
+        files: Annotation files of one collection (also ``.gz``), a folder of them, or the folder
+            of a dataset.
         options: How to read them.
         examples: Most places that a finding names, at least 1.
 

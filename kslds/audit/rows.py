@@ -9,13 +9,10 @@ collections are read here; every other format comes through its adapter.
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import re
-import tempfile
 import unicodedata
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,16 +20,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from kslds.corpora import ADAPTERS, END, FROM_NAMES, MARKS, UNITS, Source, read_annotations
+from kslds.audit.files import elan, expand, unpacked
+from kslds.corpora import (
+    ADAPTERS,
+    END,
+    FROM_NAMES,
+    MARKS,
+    UNITS,
+    Source,
+    read_annotations,
+)  # fmt: skip
 from kslds.corpora.jsonl import read_items, read_json
 from kslds.corpora.table import read_cells
+from kslds.corpora.tiers import names_of
 from kslds.corpora.times import parse_time
-from kslds.errors import AnnotationError, MissingFile, UsageError
-from kslds.manifest import Dataset, sha256_file
+from kslds.errors import AnnotationError, UsageError
+from kslds.manifest import Dataset
 from kslds.schema import Segment
-
-MAX_UNPACKED = 1 << 30
-"""Most bytes that a compressed file may unpack to."""
 
 
 class Row(NamedTuple):
@@ -128,6 +132,8 @@ class Options:
     """Field (`FIELDS`, or ``gloss``) → column, where the names do not tell."""
     unit: str | None = None
     """The unit of boundaries that nothing else tells."""
+    tiers: tuple[str, ...] = ()
+    """Tiers to read, by name or pattern, from files that have tiers."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """What only the adapter knows, as `[ingest] options` of a recipe."""
 
@@ -180,10 +186,10 @@ class _Reading:
 
 
 def read(files: Sequence[Path], *, options: Options) -> Table:
-    """Read annotation files, or the folder of one dataset made by kslds.
+    """Read annotation files, those of a folder, or one dataset made by kslds.
 
     Args:
-        files: CSV, TSV, JSON or JSON lines, also compressed with gzip; or what the named
+        files: CSV, TSV, JSON, JSON lines or ELAN, also compressed with gzip; or what the named
             adapter reads.
         options: How to read them.
 
@@ -200,6 +206,15 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
         raise UsageError(f"the unit {options.unit!r} is not one of {', '.join(UNITS)}.")
     options = dataclasses.replace(options, columns=columns)
     known = _known(options.adapter)
+    files = expand(files, adapter=known)
+    if known == "auto" and all(_plain_suffix(path) == ".eaf" for path in files):
+        known, options = "elan", dataclasses.replace(options, adapter="elan")
+    if options.tiers and known in _OWN:
+        raise UsageError(
+            "--tier is for files with tiers, and not all of these are.",
+            hint="Name their format, as in --adapter elan.",
+        )
+    shown = names_of(tuple(files))
     alone = known in _OWN or len(files) == 1  # else an adapter may join them
     parts = [[path] for path in files] if alone else [list(files)]
     read_files: list[File] = []
@@ -207,14 +222,14 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
     problems: list[Problem] = []
     for paths in parts:
         with ExitStack() as stack:
-            plain = [stack.enter_context(_unpacked(path)) for path in paths]
+            plain = [stack.enter_context(unpacked(path)) for path in paths]
             reading = _Reading(
-                path=plain[0][0], name=paths[0].name or str(paths[0]), options=options,
+                path=plain[0][0], name=shown[paths[0]] or str(paths[0]), options=options,
                 together=tuple(path for path, _, _ in plain),
             )  # fmt: skip
             reading.side = _side_of(reading.name)
             frame = _frame(_rows(reading), reading)
-        names = [path.name or str(path) for path in paths]
+        names = [shown[path] or str(path) for path in paths]
         of_file = _file_of(frame["place"], names)
         frame.insert(0, "file", of_file + len(read_files))
         for i, (name, (_, digest, size)) in enumerate(zip(names, plain, strict=True)):
@@ -239,38 +254,8 @@ def _file_of(places: pd.Series[Any], names: Sequence[str]) -> Any:
     return np.array(told, dtype=np.int32)
 
 
-@contextmanager
-def _unpacked(path: Path) -> Iterator[tuple[Path, str, int]]:
-    """A readable path, and the hash and size of the file as it was given."""
-    if path.is_dir():
-        yield path, "", 0
-        return
-    if not path.is_file():
-        raise MissingFile(
-            f"there is no file {path}.", hint="kslds audit FILE … or the folder of a dataset."
-        )
-    digest, size = sha256_file(path), path.stat().st_size
-    if path.suffix != ".gz":
-        yield path, digest, size
-        return
-    with tempfile.TemporaryDirectory(prefix="kslds-audit-") as folder:
-        plain = Path(folder) / path.stem
-        total = 0
-        try:
-            with gzip.open(path) as packed, plain.open("wb") as out:
-                while chunk := packed.read(1 << 20):
-                    total += len(chunk)
-                    if total > MAX_UNPACKED:
-                        raise AnnotationError(
-                            f"{path} unpacks to more than {MAX_UNPACKED >> 20} MiB; "
-                            "that is not a file of annotations."
-                        )
-                    out.write(chunk)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise AnnotationError(
-                f"{path} is not a whole gzip file: {error}.", hint="Download it again."
-            ) from error
-        yield plain, digest, size
+def _plain_suffix(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).suffix.lower()
 
 
 def _known(name: str) -> str:
@@ -525,8 +510,8 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
         media = tuple(sorted(filter(None, map(str.strip, _names(reading)))))
     columns = {("gloss" if k == "label" else k): v for k, v in reading.options.columns.items()}
     source = Source(files=files, columns=columns, media=media, unit=reading.options.unit or "ms",
-                    options=reading.options.settings)  # fmt: skip
-    for told in read_annotations(name, source):
+                    tiers=reading.options.tiers, options=reading.options.settings)  # fmt: skip
+    for told in elan(source) if name == "elan" else read_annotations(name, source):
         if told.problem is not None:
             code, text = told.problem
             reading.problems.append(Problem(code=code, place=told.source, text=text))

@@ -20,7 +20,8 @@ def audit(
         list[Path],
         typer.Argument(
             metavar="FILE …",
-            help="Annotation files of one collection (also .gz), or the folder of a dataset.",
+            help="Annotation files of one collection (also .gz), or a folder of them, or the "
+            "folder of a dataset.",
             show_default=False,
         ),
     ],
@@ -37,6 +38,13 @@ def audit(
     option: Annotated[
         list[str] | None,
         typer.Option(help="KEY=VALUE of the adapter; may be repeated.", show_default=False),
+    ] = None,
+    tier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tier to read from ELAN files, by name or pattern; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     unit: Annotated[
         str | None,
@@ -64,6 +72,7 @@ def audit(
         adapter=adapter,
         columns=dict(pair.split("=", 1) for pair in column or []),
         unit=unit,
+        tiers=tuple(tier or ()),
         settings=dict(pair.split("=", 1) for pair in option or []),
     )
     result = audits.audit(files, options=options, examples=examples)

@@ -43,7 +43,8 @@ ABOUT = About(
 _OPTIONS = {"stream": ("color", "depth", "both"), "names": ("tr", "en", "class")}
 _CLASSES = 226
 _SAMPLE = re.compile(r"(signer[0-9]{1,4})_sample[0-9]{1,6}")
-_SIDES = (("train", "train"), ("val", "val"), ("test", "test"))
+_SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val",
+          "validation": "val", "test": "test", "testing": "test"}  # fmt: skip
 _LIST = ("ClassId", "TR", "EN")
 _EXPECTED = (
     "rows such as signer0_sample1,41 without a header, or the columns ClassId, TR and EN of the "
@@ -92,11 +93,13 @@ def read(source: Source) -> Iterator[Annotation]:
 
 
 def _side(path: Path) -> str:
-    for word, side in _SIDES:
-        if word in path.name.casefold():
-            return side
+    words = re.split(r"[^a-z]+", path.stem.casefold())
+    found = {_SIDES[word] for word in words if word in _SIDES}
+    if len(found) == 1:
+        return found.pop()
+    several = f"names several sides, {' and '.join(sorted(found))}"
     raise AnnotationError(
-        f"{path} has labels, but its name does not say of which side.",
+        f"{path} has labels, but its name {several if found else 'does not say of which side'}.",
         hint="Name it train_labels.csv, validation_labels.csv or test_labels.csv.",
     )
 

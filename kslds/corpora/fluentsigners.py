@@ -143,6 +143,11 @@ def read(source: Source) -> Iterator[Annotation]:
             yield _problem(name, name, "K119", f"the same repetition as {seen[parsed]}")
             continue
         signer, sentence, _ = parsed
+        folder = PurePosixPath(name).parent.name
+        if re.fullmatch(r"[0-9]{3}", folder) and int(folder) != sentence:
+            reason = f"the folder {folder!r} is that of another sentence than S{sentence:03d}"
+            yield _problem(name, name, "K132", reason)
+            continue
         _, glosses = tables.glosses.get(sentence, ("", None))
         _, translation = tables.translations.get(sentence, ("", None))
         notes = () if sentence in noted else _notes(sentence, tables, number=clips[sentence])

@@ -94,8 +94,14 @@ def read_json(path: Path) -> Any:
         AnnotationError: It is not JSON, is too large, has a key twice in one object, or has text
             that no table can hold.
     """
+    text = _whole(path)
+    if not text.strip():
+        raise AnnotationError(
+            f"{path} is empty; expected a JSON document.",
+            hint="Fetch it again, or export it again.",
+        )
     try:
-        return _parse(_whole(path))
+        return _parse(text)
     except (ValueError, RecursionError) as error:
         if isinstance(error, AnnotationError):
             raise

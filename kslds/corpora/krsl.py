@@ -97,6 +97,10 @@ _EMOTIONS: Mapping[str, str] = {
     **dict.fromkeys(("hap", "happy", "joy"), "happy"),
     **dict.fromkeys(("sad", "sadness"), "sad"),
 }
+_SIGNERS: Mapping[str, str] = {"mir": "mira"}
+"""A signer whom the published names spell in two ways; other spellings are other people."""
+_SHORTEST = 3
+"""Letters that a shortened word has at least (``mal``, ``est``)."""
 _WORD = re.compile(r"[-_. ]+")
 
 
@@ -337,18 +341,22 @@ def _best(stem: str, said: _Name, names: Mapping[str, _Name]) -> str | None:
 def _alike(one: _Name, other: _Name) -> bool:
     """Are these two spellings of a name, shortened differently?
 
-    Words are shortened at their end and differ in the letters there (``beg``, ``bezhit``;
-    ``mir``, ``mira``), so the first two letters decide; ``devupala`` is ``dev``, ``upala``.
+    Words are shortened at their end (``sob``, ``sobaka``), where zh may stand for g (``beg``,
+    ``bezhit``); ``devupala`` is ``dev``, ``upala``. Signers are never shortened.
     """
     if one.kind != other.kind or (one.emotion or "neutral") != (other.emotion or "neutral"):
         return False
-    a, b = one.signer or "", other.signer or ""
-    if not (a.startswith(b) or b.startswith(a)):
+    if one.signer != other.signer:
         return False
     if len(one.words) != len(other.words):
         return "".join(one.words) == "".join(other.words)
     pairs = zip(one.words, other.words, strict=True)
-    return all(x[:2] == y[:2] for x, y in pairs)
+    return all(_shortens(x.replace("zh", "g"), y.replace("zh", "g")) for x, y in pairs)
+
+
+def _shortens(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return short == long or (len(short) >= _SHORTEST and long.startswith(short))
 
 
 def parse_name(stem: str) -> _Name:
@@ -366,6 +374,7 @@ def parse_name(stem: str) -> _Name:
     if kind is not None and emotion is None:
         emotion = "neutral"
     signer = words.pop() if len(words) > 1 else None
+    signer = _SIGNERS.get(signer or "", signer)
     return _Name(kind=kind, emotion=emotion, words=tuple(words), signer=signer)
 
 

@@ -82,15 +82,22 @@ def read(source: Source) -> Iterator[Annotation]:
     Options: ``videos`` is ``raw`` for videos as fetched, or ``clips`` where each row was cut
     into a file of its own; ``signer`` is the key that names the signer; ``name`` tells how the
     files are named, from ``{youtube_id}``, ``{file}``, ``{label}``, ``{text}``, ``{split}`` and
-    ``{index}``, the number of the row from 0. The ending may be left out.
+    ``{index}``, the number of the row from 0. The ending may be left out. Of cut files each row
+    has to have one of its own.
 
     Raises:
         MissingFile: A file is not there.
         AnnotationError: A file is not one of MS-ASL's, or its name does not tell its side.
-        RecipeError: An option is unknown.
+        RecipeError: An option is unknown, or rows that were cut would have one file.
     """
     options = choose(source, adapter="ms-asl", known=_OPTIONS)
     _check_name(options["name"])
+    if options["videos"] == "clips" and set(_used(options["name"])) == {"youtube_id"}:
+        raise RecipeError(
+            '[ingest] options: videos = "clips" needs name, which says how the cut files are '
+            f"named: {options['name']!r:.80} is one file for all rows of a video.",
+            hint='Such as options = { videos = "clips", name = "{split}_{index}" }.',
+        )
     documents: list[tuple[Path, list[dict[str, Any]]]] = []
     names: list[str] | None = None
     for path in source.files:
@@ -112,6 +119,7 @@ def read(source: Source) -> Iterator[Annotation]:
         raise RecipeError(
             "[ingest] annotations: no file has rows; MSASL_train.json and others are missing."
         )
+    seen: dict[str, str] = {}
     for path, rows in documents:
         side = _SIDE.search(path.name.casefold())
         if side is None:
@@ -120,7 +128,19 @@ def read(source: Source) -> Iterator[Annotation]:
                 hint="Name it MSASL_train.json, MSASL_val.json or MSASL_test.json.",
             )
         for index, row in enumerate(rows):
-            yield _annotation(path, index, row, side=side[1], names=names, options=options)
+            found = _annotation(path, index, row, side=side[1], names=names, options=options)
+            other = seen.setdefault(found.recording, found.source)
+            if options["videos"] == "clips" and found.recording and other != found.source:
+                raise RecipeError(
+                    f"[ingest] options: name = {options['name']!r:.80} makes one cut file, "
+                    f"{found.recording!r:.80}, of two rows, {other} and {found.source}.",
+                    hint='Name it by the row too, such as name = "{split}_{index}".',
+                )
+            yield found
+
+
+def _used(template: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
 
 
 def _check_name(template: str) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kslds.corpora import About, Annotation, Source, choose, elan, table, wrong_file
+from kslds.corpora import MARKS, About, Annotation, Source, choose, elan, table, wrong_file
 from kslds.corpora.table import read_cells, read_lines, read_rows
 from kslds.errors import AnnotationError
 from kslds.probe import SUFFIXES
@@ -225,9 +225,10 @@ def _json(path: Path) -> Iterator[Annotation]:
     if value == []:
         return
     first = value[0] if isinstance(value, list) else None
-    if not isinstance(first, dict) or not {"start", "end", "text"} <= first.keys():
-        found = first if isinstance(first, dict) else ()
-        raise wrong_file(path, found=found, expected=_EXPECTED)
+    found = list(first) if isinstance(first, dict) else []
+    is_other = any(marks <= set(found) for marks in MARKS.values())
+    if is_other or not {"start", "end", "text"} <= set(found):
+        raise wrong_file(path, found=found, expected=_EXPECTED, adapter="online-school")
     for number, row in enumerate(value, start=1):
         where = f"{path.name}:{number}"
         cue = row if isinstance(row, dict) else {}

@@ -368,8 +368,8 @@ def read_lines(path: Path) -> Iterator[str]:
             for number, line in enumerate(text, start=1):
                 if "\0" in line:
                     raise AnnotationError(
-                        f"{path}, line {number}: a NUL character; this is not a text table.",
-                        hint="Export it again as CSV with the encoding UTF-8.",
+                        f"{path}, line {number}: a NUL character; this is not a text file.",
+                        hint="Export it again with the encoding UTF-8.",
                     )
                 yield line.removeprefix("\ufeff") if number == 1 else line
         except UnicodeDecodeError as error:

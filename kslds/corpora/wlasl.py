@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
 from kslds.corpora.jsonl import read_json, scalar
 from kslds.corpora.table import read_lines
-from kslds.errors import RecipeError
+from kslds.errors import AnnotationError, RecipeError
 
 ABOUT = About(
     title="WLASL",
@@ -77,8 +77,8 @@ _EXPECTED = (
 
 @dataclass(kw_only=True)
 class _Files:
-    glosses: list[tuple[str, Any]] = field(default_factory=list)
-    """Name of the file and an entry of it."""
+    glosses: list[tuple[str, int, Any]] = field(default_factory=list)
+    """Name of the file, and number and entry of a gloss."""
     sides: dict[str, str] = field(default_factory=dict)
     """video_id → side, in the subset that was chosen."""
     subset: str | None = None
@@ -102,10 +102,13 @@ def read(source: Source) -> Iterator[Annotation]:
     files = _read_files(source, subset=options["subset"])
     present = {PurePosixPath(name).stem for name in source.media}
     seen: set[str] = set()
-    for name, entry in files.glosses:
+    for name, number, entry in files.glosses:
         gloss = scalar(entry.get("gloss"))
-        for instance in entry["instances"]:
-            row = _annotation(name, gloss, instance, raw=options["videos"] == "raw")
+        for index, instance in enumerate(entry["instances"]):
+            row = _annotation(
+                name, gloss, instance, raw=options["videos"] == "raw",
+                place=f"[{number}].instances[{index}]",
+            )  # fmt: skip
             key = row.source.rpartition(":")[2]
             if files.subset is not None:
                 if key not in files.sides:
@@ -147,7 +150,7 @@ def _read_files(source: Source, *, subset: str) -> _Files:
     for path in source.files:
         if path.suffix == ".txt":
             if "missing" in path.name:
-                files.missing |= {line.strip() for line in read_lines(path)} - {""}
+                files.missing |= {_padded(line.strip()) for line in read_lines(path)} - {""}
             elif "class" not in path.name:
                 raise wrong_file(
                     path, adapter="wlasl", found=[path.name], expected="missing.txt or JSON files"
@@ -155,12 +158,12 @@ def _read_files(source: Source, *, subset: str) -> _Files:
             continue
         document = read_json(path)
         if isinstance(document, list):
-            for entry in document:
+            for number, entry in enumerate(document):
                 good = isinstance(entry, dict) and isinstance(entry.get("instances"), list)
                 if not good or "gloss" not in entry:
                     keys = entry if isinstance(entry, dict) else ()
                     raise wrong_file(path, adapter="wlasl", found=keys, expected=_EXPECTED)
-                files.glosses.append((path.name, entry))
+                files.glosses.append((path.name, number, entry))
             continue
         sides = _sides(path, document)
         size = re.search(r"nslt_([0-9]+)", path.name)
@@ -187,20 +190,34 @@ def _sides(path: Path, document: object) -> dict[str, str]:
             raise wrong_file(path, adapter="wlasl", found=entries, expected=_EXPECTED)
     if not entries:
         raise wrong_file(path, adapter="wlasl", found=(), expected=_EXPECTED)
-    return {key: scalar(value["subset"]) or "" for key, value in entries.items()}
+    sides: dict[str, str] = {}
+    for key, value in entries.items():
+        side = scalar(value["subset"]) or ""
+        if sides.setdefault(_padded(key), side) != side:
+            raise AnnotationError(
+                f"{path} has {_padded(key)!r:.40} twice, with and without zeros in front, on "
+                f"two sides: {sides[_padded(key)]!r:.20} and {side!r:.20}.",
+                hint="Fetch the file again.",
+            )
+    return sides
+
+
+def _padded(key: str) -> str:
+    """A video_id with the zeros that a tool has lost by making a number of it."""
+    return key.zfill(5) if key.isascii() and key.isdigit() else key
 
 
 # --------------------------------------------------------------------------- rows
 
 
-def _annotation(file: str, gloss: str | None, instance: object, *, raw: bool) -> Annotation:
+def _annotation(
+    file: str, gloss: str | None, instance: object, *, raw: bool, place: str
+) -> Annotation:
     values: Mapping[str, Any] = instance if isinstance(instance, dict) else {}
-    key = scalar(values.get("video_id")) or ""
-    if key.isascii() and key.isdigit():
-        key = key.zfill(5)  # a tool that made a number of it has lost its zeros
+    key = _padded(scalar(values.get("video_id")) or "")
     signer, url = scalar(values.get("signer_id")), scalar(values.get("url")) or ""
     row = Annotation(
-        source=f"{file}:{key}",
+        source=f"{file}:{key or place}",
         recording=key,
         start="0",
         end=END,

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ from kslds.merge.names import (
     Signs,
     issue,
     joined,
+    one_key_each,
     read_map,
     who_is_who,
 )
@@ -71,8 +73,14 @@ class _Merged:
     gone: set[str] = field(default_factory=set)
     """Content hashes of the recordings of those who withdrew."""
     _content: dict[str, Recording] = field(default_factory=dict)
-    _frames: dict[str, tuple[str, Clip]] = field(default_factory=dict)
-    """Hash of a clip's frames → corpus and clip that has them first."""
+    _frames: dict[str, tuple[str, Clip, Segment]] = field(default_factory=dict)
+    """Hash of a clip's frames → corpus, clip and its segment that have them first."""
+    _signed: dict[str, list[Segment]] = field(default_factory=lambda: defaultdict(list))
+    """Recording → its segments that crossed, as annotated."""
+    _unlike: dict[tuple[str, str, str, str], list[tuple[Segment, Segment]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Corpus and label of what stays and of what does not → the segments."""
 
     def _drop(self, stage: str, key: str, code: str, reason: str) -> None:
         name = "recordings" if stage == "merge-recordings" else "segments"
@@ -86,6 +94,7 @@ class _Merged:
         signs = {s.gloss_id: s for s in dataset.read("signs", Sign)}
         ledger = {d.key: d for d in dataset.read("dropped", Dropped)}
         refused = self._add_recordings(corpus, segments)
+        self._compare(name, [s for s in segments if refused.get(s.recording_id) == "K701"])
         self.timings += [
             t for t in dataset.read("timings", Timing)
             if t.recording_id in self.recordings and t.recording_id not in refused
@@ -154,6 +163,47 @@ class _Merged:
                        message=f"{reason}, but the signers are {one} and {other}")
             )  # fmt: skip
 
+    def _compare(self, corpus: str, segments: Sequence[Segment]) -> None:
+        """Note segments of which the recording is here with another sign at the same time."""
+        kept = {
+            key: sorted(self._signed.get(key, []), key=lambda s: (s.start_ms, s.segment_id))
+            for key in {segment.recording_id for segment in segments}
+        }
+        for segment in segments:
+            rows = kept[segment.recording_id]
+            # Half of the time common or more: no such one begins before this.
+            first = 2 * segment.start_ms - segment.end_ms
+            alike = []
+            for row in rows[bisect_left(rows, first, key=lambda s: s.start_ms) :]:
+                if row.start_ms >= segment.end_ms:
+                    break
+                shared = min(row.end_ms, segment.end_ms) - max(row.start_ms, segment.start_ms)
+                whole = max(row.end_ms, segment.end_ms) - min(row.start_ms, segment.start_ms)
+                if 2 * shared >= whole:
+                    alike.append(row)
+            self._label_twice(alike, corpus, segment)
+
+    def _label_twice(self, kept: Sequence[Segment], corpus: str, segment: Segment) -> None:
+        """Note that what stays has another sign than a segment that does not."""
+        owner = self.recordings[kept[0].recording_id].corpus or "" if kept else ""
+        here = [row for row in kept if row.gloss_id is not None]
+        if segment.gloss_id is None or not here:
+            return
+        if all(self.signs_of.differ((owner, row), (corpus, segment)) for row in here):
+            labels = (row.label or row.gloss_id or "" for row in (here[0], segment))
+            self._unlike[owner, next(labels), corpus, next(labels)].append((here[0], segment))
+
+    def tell_unlike(self) -> None:
+        """One issue for each two labels that one recording or clip has in two corpora."""
+        for (owner, label, corpus, other), rows in sorted(self._unlike.items()):
+            first, second = rows[0]
+            self.issues.append(
+                issue("K708", table="segments", key=first.segment_id,
+                      message=f"{label!r} of {owner} is {other!r} in {corpus} ({len(rows)} "
+                      f"segment(s), first {owner}/{first.source} and {corpus}/{second.source}); "
+                      f"that of {owner} stays")
+            )  # fmt: skip
+
     def _verdict(
         self,
         corpus: str,
@@ -177,6 +227,7 @@ class _Merged:
         if twin is not None and twin[0] != corpus:
             reason = f"its clip {clip.clip_id} has the same frames as {twin[1].clip_id}"
             self._same_person(twin[1].signer_id, signer_id, reason=reason, key=clip.recording_id)
+            self._label_twice([twin[2]], corpus, segment)
             return "K704", f"{reason} of {twin[0]}"
         if segment.gloss_id is not None and self.signs_of.find(corpus, segment) is None:
             self.unmapped.add((corpus, segment.gloss_id))
@@ -206,7 +257,8 @@ class _Merged:
         )
         self.clips[clip.clip_id] = merged
         if clip.frames_sha256 is not None:
-            self._frames.setdefault(clip.frames_sha256, (corpus, merged))
+            self._frames.setdefault(clip.frames_sha256, (corpus, merged, segment))
+        self._signed[segment.recording_id].append(segment)
         if gloss_id is not None:
             sign = signs.get(segment.gloss_id or "") or Sign(gloss_id=gloss_id)
             self.signs[gloss_id] = _one_sign(gloss_id, self.signs.get(gloss_id), sign)
@@ -331,14 +383,15 @@ def _fingerprint(
     corpora: Sequence[Corpus],
     *,
     options: MergeOptions,
-    mapped: Mapping[tuple[str, str, str], str],
+    signs: Signs,
     people: People,
 ) -> str:
     """Hash of all that the merged dataset follows from; where the datasets lie does not matter."""
     document = {
         "format_version": schema.FORMAT_VERSION,
         "labels": [options.labels, options.unmapped],
-        "map": sorted([*key, merged] for key, merged in mapped.items()),
+        "map": sorted([*key, merged] for key, merged in signs.mapped.items()),
+        "meant": sorted([*key, merged] for key, merged in signs.meant.items()),
         "people": sorted([*key, merged] for key, merged in people.ids.items()),
         "corpora": [
             {
@@ -406,9 +459,11 @@ def merge(
         )
     mapped = read_map(options.map, corpora=corpora)
     people = who_is_who(corpora, same_signers=options.same_signers)
-    merged = _Merged(people=people, signs_of=Signs(options=options, mapped=mapped))
+    signs = Signs(options=options, mapped=mapped, meant=one_key_each(corpora))
+    merged = _Merged(people=people, signs_of=signs)
     for corpus in corpora:
         merged.add(corpus)
+    merged.tell_unlike()
     merged.leave_unused()
     if merged.unmapped and options.unmapped == "error":
         shown = ", ".join(f"{g} of {c}" for c, g in sorted(merged.unmapped)[:5])
@@ -427,7 +482,7 @@ def merge(
     for path in sorted(folder.glob("*/*")):
         if path not in wanted:
             path.unlink()
-    fingerprint = _fingerprint(corpora, options=options, mapped=mapped, people=people)
+    fingerprint = _fingerprint(corpora, options=options, signs=signs, people=people)
     if _is_whole(dataset, fingerprint=fingerprint):
         return False
     _write(dataset, merged, corpora=corpora, fingerprint=fingerprint)
@@ -507,11 +562,13 @@ def _licence_issues(stated: Mapping[str, Counter[str | None]]) -> Iterator[Issue
         for text in sorted(t or "" for t in texts if licence_kind(t) is None):
             what = f"{text!r} is not a licence that kslds knows" if text else "no licence is stated"
             number = texts[text or None]
+            unsure = "; whether it goes with the other licences is not known" if text else ""
             yield issue("K707", table="recordings", key=corpus,
-                         message=f"{corpus}: {what} ({number} recording(s))")  # fmt: skip
+                         message=f"{corpus}: {what} ({number} recording(s)){unsure}")  # fmt: skip
     pairs = sorted((corpus, text) for corpus, texts in stated.items() for text in texts if text)
     for (a, one), (b, other) in combinations(pairs, 2):
-        if a != b and not combine(one, other):
+        # Where one is not known, K707 says that nothing is known of how it combines.
+        if a != b and combine(one, other) is False:
             yield issue("K706", table="recordings", key=b,
                          message=f"{a} is under {one}, {b} under {other}: one of them asks for "
                          "terms that the other does not allow")  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from kslds.manifest import (
     Dataset,
     key_of,
 )
-from kslds.schema import Issue, Segment, Signer
+from kslds.schema import Issue, Segment, Sign, Signer
 
 MAX_NAME = 40
 _SCOPES = (None, "internal", "research", "publication")
@@ -41,7 +42,8 @@ class MergeOptions:
     """A CSV with the columns corpus, signer_id and person: rows with one person are one signer."""
     labels: str = "apart"
     """Signs that the table does not map: ``apart`` puts the corpus before the key of each;
-    ``together`` takes signs with one key for the same sign."""
+    ``together`` takes the same entry of a lexicon for the same sign, and without a lexicon the
+    same label, as written."""
     unmapped: str = "keep"
     """Signs that the table does not map: ``keep``, ``drop`` or ``error``."""
 
@@ -122,21 +124,93 @@ class Signs:
     options: MergeOptions
     mapped: Mapping[tuple[str, str, str], str]
     """Corpus, column (``gloss_id`` or ``label``) and value → merged_id."""
+    meant: Mapping[tuple[str, str], str]
+    """What `one_key_each` returned."""
     names: Names = field(default_factory=lambda: Names(what="the signs"))
     used: set[tuple[str, str, str]] = field(default_factory=set)
 
+    def _row(self, corpus: str, segment: Segment) -> tuple[str, str, str] | None:
+        """The key in `mapped`."""
+        columns = (("gloss_id", segment.gloss_id), ("label", segment.label))
+        keys = ((corpus, column, value or "") for column, value in columns)
+        return next((key for key in keys if key in self.mapped), None)
+
+    def _meant(self, corpus: str, segment: Segment) -> str:
+        gloss = segment.gloss_id or ""
+        return self.meant.get((corpus, gloss), gloss)
+
     def find(self, corpus: str, segment: Segment) -> str | None:
         """The merged sign; None where the table does not map it and it is to be left out."""
-        for key in ((corpus, "gloss_id", segment.gloss_id), (corpus, "label", segment.label)):
-            if key in self.mapped:
-                self.used.add((key[0], key[1], key[2] or ""))
-                return self.names.claim(self.mapped[key[0], key[1], key[2] or ""], "of the table")
+        row = self._row(corpus, segment)
+        if row is not None:
+            self.used.add(row)
+            return self.names.claim(self.mapped[row], "of the table")
         gloss = segment.gloss_id or ""
         if self.options.unmapped != "keep":
             return None
         if self.options.labels == "together":
-            return gloss
+            return self._meant(corpus, segment)
         return self.names.claim(joined(corpus, gloss), gloss, "of", corpus)
+
+    def differ(self, one: tuple[str, Segment], other: tuple[str, Segment]) -> bool:
+        """Do these, each of a corpus, show two signs? By the table, else as if put together."""
+        rows = self._row(*one), self._row(*other)
+        first, second = (self.mapped[row] if row else None for row in rows)
+        if first and second:
+            return first != second
+        a, b = self._meant(*one), self._meant(*other)
+        return a != b and (first or a) != (second or b)
+
+
+def one_key_each(corpora: Sequence[Corpus]) -> dict[tuple[str, str], str]:
+    """Corpus and ``gloss_id`` → the key that the sign has where signs are put together.
+
+    Entries of lexicons are one sign where they have one key, unless both are spelled and share
+    no spelling. A sign that was made of a label is that of an entry which alone has the label
+    among its spellings, else of the same label as written: its key says nothing, since each
+    corpus gives the plain one to the first of several labels that are spelled alike in ASCII.
+    """
+    entries: dict[str, set[str]] = {}
+    found: dict[tuple[str, str], str] = {}
+    labels: dict[str, list[tuple[str, str]]] = {}
+    for corpus in corpora:
+        signs = [(sign, _spellings(sign)) for sign in corpus.dataset.read("signs", Sign)]
+        made = Counter(s for sign, spelled in signs if sign.source == "label" for s in spelled)
+        for sign, spelled in signs:
+            where = (corpus.name, sign.gloss_id)
+            # Where one dataset has two signs of one label, an earlier merge kept them apart.
+            if sign.source == "label" and [made[word] for word in spelled] == [1]:
+                labels.setdefault(next(iter(spelled)), []).append(where)
+                continue
+            key = sign.gloss_id
+            if spelled and entries.get(key) and not spelled & entries[key]:
+                key = _hashed(key, " ".join(sorted(spelled)))
+            entries.setdefault(key, set()).update(spelled)
+            found[where] = key
+    used = set(entries)
+    spelling: dict[str, list[str]] = defaultdict(list)
+    for key, words in entries.items():
+        for word in words:
+            spelling[word].append(key)
+    # Where a plain key is free, the label that has it in the first corpus keeps it.
+    for label, places in labels.items():
+        of = spelling.get(label, [])
+        free = (key for _, key in places if key not in used)
+        key = of[0] if len(of) == 1 else next(free, None) or _hashed(places[0][1], label)
+        used.add(key)
+        found.update(dict.fromkeys(places, key))
+    return found
+
+
+def _spellings(sign: Sign) -> set[str]:
+    words = (sign.kk, sign.kk_latn, sign.ru, sign.en, *sign.aliases)
+    return {unicodedata.normalize("NFC", word) for word in words if word}
+
+
+def _hashed(key: str, text: str) -> str:
+    """A key with a hash of what it stands for."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{key[: schema.MAX_KEY_CHARS - 9]}_{digest}"
 
 
 def read_map(path: str | None, *, corpora: Sequence[Corpus]) -> dict[tuple[str, str, str], str]:
