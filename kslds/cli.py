@@ -20,6 +20,7 @@ import typer
 from kslds import screen
 from kslds.commands.agreement import agreement
 from kslds.commands.audit import audit
+from kslds.commands.bench import bench_app
 from kslds.commands.elan import elan_app
 from kslds.commands.lexicon import lexicon_app
 from kslds.commands.merge import merge
@@ -643,6 +644,7 @@ def baseline_run(
 app.command()(audit)
 app.command()(agreement)
 app.command()(merge)
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:

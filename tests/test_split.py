@@ -142,6 +142,14 @@ def test_each_signer_is_left_out_once_and_each_fold_tests_others(tmp_path: Path)
     assert sorted(tested) == [f"s{i}" for i in range(6)]
 
 
+def test_leaving_out_more_signers_than_splits_can_be_made_is_refused() -> None:
+    options = split.SplitOptions(by="loso")
+    assert len(split.leave_one_out([f"s{i}" for i in range(1000)], options=options)) == 1000
+    with pytest.raises(UsageError, match="leaving out one of 1001 signers") as caught:
+        split.leave_one_out([f"s{i}" for i in range(1001)], options=options)
+    assert "kfold" in str(caught.value)
+
+
 def test_a_class_on_one_side_only_is_said(tmp_path: Path) -> None:
     clips = [clip(0, "s0"), dataclasses.replace(clip(1, "s1"), gloss_id="ake")]
     made = dataset(tmp_path, clips)
