@@ -395,6 +395,8 @@ def split(
         splits.split(dataset, options=recipe.split)
         recipes.write(recipe, root=dataset.root)
     show_dataset(dataset, output)
+    if any(root.glob("shards/*/index.json")) or (root / "parquet" / "index.json").exists():
+        say(f"The shards are still those of the split before; next: kslds shard {root}")
 
 
 @app.command()

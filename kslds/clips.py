@@ -506,9 +506,10 @@ def resize(
     for clip in clips:
         by_recording[clip.recording_id].append(clip)
     if not clips:
+        dropped = dataset.read("dropped", Dropped) if dataset.has("dropped") else []
+        why = "every segment was dropped" if dropped else "the annotations hold no row"
         raise IncompleteDataset(
-            "no clip is left: every segment was dropped.",
-            hint=f"The reasons: kslds info {dataset.root}",
+            f"there is no clip: {why}.", hint=f"Look at: kslds info {dataset.root}"
         )
     folder = dataset.root / "clips"
     shape = _pose_shape(recordings.values(), poses)

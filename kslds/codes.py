@@ -247,6 +247,13 @@ _code(
     "Is the name written as in the annotations? If the rows are gone, all is well.",
 )
 _code(
+    "K136",
+    "warning",
+    "signer not listed",
+    "Annotations name a signer whom the file of signers does not list.",
+    "Is the name written as in the file? Add the signer, with what they consented to.",
+)
+_code(
     "K141",
     "info",
     "merged into a consensus segment",

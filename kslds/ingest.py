@@ -15,6 +15,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 
@@ -570,13 +571,14 @@ def ingest(
             pose_file=None,
             pose_sha256=None,
         )
+    listed = sorted(signers)
     for signer_id in sorted(set().union(*signers_of.values())):
         signers.setdefault(signer_id, Signer(signer_id=signer_id))
 
     points = _attach_poses(found, options.poses)
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
-    issues += _signer_issues(segments.written, options.signers)
+    issues += _signer_issues(segments.written, file=options.signers, listed=listed)
     dataset.write("recordings", found.rows.values())
     dataset.write("timings", found.timings.values())
     dataset.write("segments", segments.rows.values())
@@ -601,7 +603,9 @@ def ingest(
     dataset.update_provenance(inputs=inputs, pose_points=points)
 
 
-def _signer_issues(written: Mapping[str, set[str]], file: str | None) -> Iterator[Issue]:
+def _signer_issues(
+    written: Mapping[str, set[str]], *, file: str | None, listed: Sequence[str]
+) -> Iterator[Issue]:
     """What may be wrong with how signers are written; `written` is key → ways.
 
     Raises:
@@ -611,6 +615,12 @@ def _signer_issues(written: Mapping[str, set[str]], file: str | None) -> Iterato
         if len(ways) > 1:
             message = f"{key} is written in {len(ways)} ways that differ by case or separators"
             yield _issue("K134", table="signers", key=key, message=message)
+    for key in sorted(set(written) - set(listed)) if file else ():
+        near = get_close_matches(key, listed, n=1)
+        message = f"{key} is not in {Path(str(file)).name}" + (
+            f"; nearest: {near[0]}" if near else ""
+        )
+        yield _issue("K136", table="signers", key=key, message=message)
     names = sorted(set().union(*written.values()))
     for key, where, alike in signers_file.strangers(file, written=names) if file else ():
         if alike is not None:

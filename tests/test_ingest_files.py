@@ -412,3 +412,20 @@ def test_what_differs_only_by_signs_stays_apart_and_what_was_joined_is_said(
     assert len(set(emotions)) == 3
     assert "very_sad" in emotions
     assert list(dataset.issues[dataset.issues.code == "K134"].key) == ["s1"]
+
+
+def test_a_signer_whom_the_list_does_not_know_is_said_with_the_nearest(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=30, options=("-c:v", "mpeg4"))
+    (tmp_path / "rows.csv").write_text("recording,gloss,start,end,signer\na.mp4,x,0,100,carl_1\n")
+    (tmp_path / "signers.csv").write_text("signer_id,consent_scope\ncarla_1,research\n")
+    dataset = Dataset(tmp_path / "out", create=True)
+    options = ingest.IngestOptions(
+        media=(str(media),),
+        annotations=(str(tmp_path / "rows.csv"),),
+        signers=str(tmp_path / "signers.csv"),
+    )
+    ingest.ingest(dataset, options=options)
+    (message,) = dataset.issues[dataset.issues.code == "K136"].message
+    assert message == "carl_1 is not in signers.csv; nearest: carla_1"

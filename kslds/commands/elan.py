@@ -63,7 +63,11 @@ def export(
         for e in written
     ]  # fmt: skip
     _show(rows, output, title=f"{len(rows)} file(s) written")
-    say('Read corrections back with: adapter = "elan", tiers = ["type:kslds-gloss"]')
+    say(
+        'Read corrections back with these keys of [ingest]: adapter = "elan", '
+        'tiers = ["type:kslds-gloss"], columns = { emotion = "type:kslds-emotion*", '
+        'sentence = "type:kslds-sentence*", translation = "type:kslds-translation*" }'
+    )
 
 
 def _media(dataset: Any) -> dict[str, Path]:
