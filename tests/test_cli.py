@@ -243,3 +243,12 @@ def test_a_label_is_looked_up(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["gloss_id"] == "ake"
     assert kslds("lexicon", "search", "қшдлгк").returncode == 1
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version
+
+    done = subprocess.run(
+        [sys.executable, "-m", "kslds.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == version("kslds")
