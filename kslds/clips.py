@@ -286,12 +286,10 @@ def _runs(job: _Job, clips: list[Clip]) -> list[tuple[int | None, list[Clip]]]:
     for clip in clips:
         place = bisect_right(keys, clip.first_frame) - 1
         key = keys[place] if seekable and place >= 0 else 0
-        if (key - reached) * pixels > _SKIP_PIXELS:
-            runs.append((pts[clip.first_frame], [clip]))
-        elif runs:
-            runs[-1][1].append(clip)
+        if not runs or (key - reached) * pixels > _SKIP_PIXELS:
+            runs.append((pts[clip.first_frame] if key else None, [clip]))
         else:
-            runs.append((None, [clip]))
+            runs[-1][1].append(clip)
         reached = max(reached, clip.last_frame)
     return runs
 

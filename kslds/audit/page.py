@@ -12,7 +12,7 @@ from kslds.audit.findings import Facts, Finding, Leak, Spread
 from kslds.audit.rows import File
 from kslds.report.markup import Html, count, el, listed, percent, size, table
 from kslds.report.numbers import SEVERITIES
-from kslds.report.page import POLICY, STYLE
+from kslds.report.page import head
 
 _MAX_SIGNERS = 30
 _MAX_BINS = 20
@@ -405,14 +405,6 @@ def page(files: Sequence[File], *, facts: Facts, findings: Sequence[Finding]) ->
            aria_labelledby=f"{key}-title")
         for key, (title, write) in _SECTIONS.items()
     ]  # fmt: skip
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("title", f"{name}: audit"),
-        el("style", STYLE, _MORE_STYLE),
-    )
     intro = el(
         "header",
         el("h1", "Audit of ", name),
@@ -424,4 +416,6 @@ def page(files: Sequence[File], *, facts: Facts, findings: Sequence[Finding]) ->
     )  # fmt: skip
     footer = el("footer", el("p", "Made again from the same files, this page is the same."))
     body = el("body", intro, "\n", el("main", sections), footer)
-    return Html(f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n")
+    return Html(
+        f"<!DOCTYPE html>\n{el('html', head(f'{name}: audit', _MORE_STYLE), body, lang='en')}\n"
+    )

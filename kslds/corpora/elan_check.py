@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from kslds.corpora.eaf import SECTIONS, STEREOTYPES, parse
 from kslds.corpora.elan import external_vocabulary, is_slan, tiers_of
-from kslds.corpora.tiers import Tiers, listed
+from kslds.corpora.table import listed
+from kslds.corpora.tiers import Tiers
 from kslds.errors import AnnotationError, MissingFile
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ def read(source: Source) -> Iterator[Annotation]:
     """
     for field in source.columns:
         if field not in FIELDS:
-            near = _nearest(field, FIELDS)
+            near = nearest(field, FIELDS)
             raise RecipeError(
                 f"the recipe's columns map an unknown field {field!r}; "
                 f"a table has {', '.join(FIELDS)}.",
@@ -161,13 +161,13 @@ def field_of(
         either = " (a column for sentence would do instead of gloss)"
     if missing:
         spare = [name for name in header if name and name not in found.values()]
-        near = {field: _nearest(names[field], spare) for field in missing}
+        near = {field: nearest(names[field], spare) for field in missing}
         mapping = ", ".join(
             f"{field} = {json.dumps(near[field] or '…', ensure_ascii=False)}" for field in missing
         )
         raise AnnotationError(
-            f"{path} has no column {_listed([names[field] for field in missing])}; "
-            f"it has {_listed([name for name in header if name])}{either}.",
+            f"{path} has no column {listed([names[field] for field in missing])}; "
+            f"it has {listed([name for name in header if name])}{either}.",
             hint=("Did you mean" if all(near.values()) else "Map them in the recipe, as in")
             + f" columns = {{ {mapping} }}"
             + ("?" if all(near.values()) else "."),
@@ -175,7 +175,7 @@ def field_of(
     twice = [name for name in found.values() if header.count(name) > 1]
     if twice:
         raise AnnotationError(
-            f"{path} has several columns named {_listed(twice)}.",
+            f"{path} has several columns named {listed(twice)}.",
             hint="Rename or remove all but one of them.",
         )
     return {field: header.index(name) for field, name in found.items()}
@@ -222,7 +222,7 @@ def read_rows(
     missing = [name for name in names if name not in header]
     if missing:
         raise AnnotationError(
-            f"{path} has no column {_listed(missing)}; it has {_listed(header)}.",
+            f"{path} has no column {listed(missing)}; it has {listed(header)}.",
             hint="Write the names of the columns into the first line.",
         )
     for line, cells in rows:
@@ -404,13 +404,15 @@ def clean(cell: str) -> str | None:
     return unicodedata.normalize("NFC", cell).strip() or None
 
 
-def _nearest(name: str, known: Sequence[str]) -> str | None:
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The known name that was probably meant."""
     found = process.extractOne(
         name, known, scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=60
     )
     return found[0] if found else None
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Up to twenty names, for messages."""
     shown = ", ".join(f"{name!r:.60}" for name in names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown

@@ -16,9 +16,8 @@ from itertools import accumulate, takewhile
 from operator import itemgetter
 from pathlib import Path
 
-from rapidfuzz import fuzz, process, utils
-
 from kslds.corpora import Annotation, Source
+from kslds.corpora.table import listed, nearest
 from kslds.errors import AnnotationError, RecipeError
 
 FIELDS = ("gloss", "emotion", "sentence", "translation", "signer", "annotator", "session")
@@ -299,17 +298,3 @@ class _Index:
 def text_of(text: str | None) -> str | None:
     """Text as NFC without blanks around; None where nothing is left."""
     return unicodedata.normalize("NFC", text or "").strip() or None
-
-
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The known name that was probably meant."""
-    found = process.extractOne(
-        name, known, scorer=fuzz.ratio, processor=utils.default_process, score_cutoff=60
-    )
-    return found[0] if found else None
-
-
-def listed(names: Sequence[str]) -> str:
-    """Up to twenty names, for messages."""
-    shown = ", ".join(f"{name!r:.60}" for name in names[:20])
-    return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown

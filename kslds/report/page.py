@@ -588,8 +588,8 @@ SECTIONS: Mapping[str, tuple[str, Section]] = {
 }
 """Sections in order: anchor → heading and what writes it."""
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-STYLE = Html("""
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_STYLE = Html("""
 :root { color-scheme: light dark; --ink: #1f2937; --soft: #4b5563; --line: #d7dbe2;
   --back: #ffffff; --card: #f5f6f8; --accent: #1d5fc4; --ok: #166534; --bad: #b42318;
   --warn: #92500b; --heat: 29 95 196; }
@@ -647,6 +647,18 @@ figcaption { color: var(--soft); font-size: 0.9rem; }
 """)
 
 
+def head(title: str, *more_style: Html) -> Html:
+    """The head of a page that loads nothing and runs nothing."""
+    return el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("title", title),
+        el("style", _STYLE, *more_style),
+    )
+
+
 def page(data: Data) -> Html:
     """The whole page."""
     name = data.facts["name"]
@@ -656,14 +668,6 @@ def page(data: Data) -> Html:
            aria_labelledby=f"{key}-title")
         for key, (title, write) in SECTIONS.items()
     ]  # fmt: skip
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("title", f"{name}: report"),
-        el("style", STYLE),
-    )
     intro = el(
         "header",
         el("h1", name),
@@ -674,4 +678,4 @@ def page(data: Data) -> Html:
     )  # fmt: skip
     footer = el("footer", el("p", "Made again from the same dataset, this page is the same."))
     body = el("body", intro, "\n", el("main", sections), footer)
-    return Html(f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n")
+    return Html(f"<!DOCTYPE html>\n{el('html', head(f'{name}: report'), body, lang='en')}\n")
