@@ -254,6 +254,13 @@ _code(
     "Is the name written as in the file? Add the signer, with what they consented to.",
 )
 _code(
+    "K137",
+    "info",
+    "transcript beside all segments",
+    "No segment lasts while this part of a transcript is said, so it is nobody's translation.",
+    "Nothing, or make segments of such parts: see the adapter's options.",
+)
+_code(
     "K141",
     "info",
     "merged into a consensus segment",

@@ -11,18 +11,17 @@ import hashlib
 import json
 import re
 import unicodedata
-from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from kslds import pose
+from kslds.bounds import Bounds, Problem, resolve, stated_duration
 from kslds.codes import CODES
 from kslds.corpora import (
-    END,
     FOLDER_SUFFIXES,
     FROM_NAMES,
     UNITS,
@@ -31,7 +30,6 @@ from kslds.corpora import (
     read_annotations,
 )
 from kslds.corpora import signers as signers_file
-from kslds.corpora.times import Time, parse_time
 from kslds.engine import Progress, run
 from kslds.errors import (
     AnnotationError,
@@ -45,8 +43,9 @@ from kslds.errors import (
 from kslds.folders import Finder, Refused, find
 from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
 from kslds.orthography import slug
-from kslds.probe import SUFFIXES, Probe, frame_ms, probe
+from kslds.probe import SUFFIXES, Probe, probe
 from kslds.schema import Dropped, Issue, Recording, Segment, Signer, Timing
+from kslds.transcript import Transcripts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,101 +309,6 @@ def _read_recordings(
 # --------------------------------------------------------------------------- segments
 
 
-class _Problem(Exception):
-    """A row that ends in the ledger of dropped rows."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    start_ms: int
-    end_ms: int
-    notes: tuple[tuple[str, str], ...]
-
-
-def _time(text: str | None, unit: str, column: str) -> Time:
-    if text is None:
-        raise _Problem("K111", f"column {column!r}: the cell is empty")
-    try:
-        return parse_time(text, unit=unit)
-    except ValueError as error:
-        raise _Problem("K111", f"column {column!r}: {error}") from error
-
-
-def _resolve(row: Annotation, *, recording: Recording, timing: Timing, rounding: str) -> _Bounds:
-    """A row's boundaries in ms, by the recording's own timestamps."""
-    base = Fraction(recording.time_base_num, recording.time_base_den)
-    start = _time(row.start, row.unit, row.start_column)
-    if row.end == END:
-        last = recording.end_ms if start.frame is None else recording.num_frames
-        end = Time(ms=last) if start.frame is None else Time(frame=last)
-    else:
-        end = _time(row.end, row.unit, row.end_column)
-    notes: list[tuple[str, str]] = []
-    for column, text, time in (
-        (row.start_column, row.start, start),
-        (row.end_column, row.end, end),
-    ):
-        if time.decimal_comma:
-            notes.append(("K116", f"column {column!r}: {text!r} was read with a decimal comma"))
-
-    if start.frame is not None and end.frame is not None:
-        a, b, limit, tolerance, what = start.frame, end.frame, recording.num_frames, 1, "frame"
-    else:
-        a, b, limit = start.ms or 0, end.ms or 0, recording.end_ms
-        tolerance, what = -(-1000 * recording.avg_fps_den // recording.avg_fps_num), "ms"
-    if b < a:
-        raise _Problem("K112", f"the end ({row.end}) is before the start ({row.start})")
-    if a == b:
-        raise _Problem("K113", f"start and end are both {row.start}")
-    if a < -tolerance or b > limit + tolerance or a >= limit:
-        code = "K117" if recording.damage and b > limit else "K114"
-        held = (
-            f"the damaged file holds {limit}"
-            if code == "K117"
-            else f"the recording ends at {limit}"
-        )
-        raise _Problem(code, f"[{a}, {b}) {what}: {held}")
-    if a < 0 or b > limit:
-        notes.append(("K115", f"[{a}, {b}) {what} was clipped to [{max(a, 0)}, {min(b, limit)})"))
-        a, b = max(a, 0), min(b, limit)
-    if what == "frame":
-        pts = timing.pts
-        a = frame_ms(pts[a], base)
-        b = frame_ms(pts[b], base) if b < len(pts) else recording.end_ms
-    elif rounding == "any":
-        a, b = (_rounded_down(t, timing=timing, base=base) for t in (a, b))
-    return _Bounds(a, b, tuple(notes))
-
-
-def _rounded_down(ms: int, *, timing: Timing, base: Fraction) -> int:
-    """The time rounded down of the frame that `ms` is rounded up of; else `ms`.
-
-    ELAN steps to ``ceil`` of a frame's time, and others write seconds rounded to three places.
-    Such a boundary lies up to a ms behind the frame it was made for, which the rule of time
-    (``start_ms <= floor(1000 * pts)``) would leave out.
-    """
-    ticks = ms / (1000 * base)
-    place = bisect_left(timing.pts, ticks) - 1  # the last frame that starts before
-    if place >= 0 and frame_ms(timing.pts[place], base) == ms - 1:
-        return ms - 1
-    return ms
-
-
-def _duration(row: Annotation, recording: Recording) -> Iterator[tuple[str, str]]:
-    """Says so where the collection states another duration than the recording has."""
-    if row.duration_ms is None:
-        return
-    apart = abs(row.duration_ms - recording.end_ms)
-    over_two_frames = apart * recording.avg_fps_num > 2000 * recording.avg_fps_den
-    if over_two_frames and 100 * apart > 3 * recording.end_ms:
-        stated = f"the metadata state {row.duration_ms} ms, the recording has {recording.end_ms} ms"
-        yield "K131", stated
-
-
 def _clean(text: str | None) -> str | None:
     text = unicodedata.normalize("NFC", text).strip() if text else None
     return text or None
@@ -418,10 +322,10 @@ def _emotion(text: str) -> str:
     return f"{key}_{hashlib.sha256(text.encode()).hexdigest()[:4]}"
 
 
-def _segment(row: Annotation, bounds: _Bounds, recording_id: str) -> Segment:
+def _segment(row: Annotation, bounds: Bounds, recording_id: str) -> Segment:
     label, sentence = _clean(row.label), _clean(row.sentence)
     if label is None and sentence is None:
-        raise _Problem("K118", "neither a label nor a sentence")
+        raise Problem("K118", "neither a label nor a sentence")
     signer, emotion = _clean(row.signer), _clean(row.emotion)
     annotator = _clean(row.annotator)
     values = {
@@ -457,44 +361,105 @@ class _Segments:
     num_read: int = 0
 
 
-def _read_segments(
-    rows: Iterable[Annotation], *, recordings: _Recordings, withdrawn: Set[str], rounding: str
-) -> _Segments:
-    result = _Segments()
-    known = {**recordings.by_name, **{name: name for name in recordings.broken}}
-    finder = Finder(known)
-    for row in rows:
-        result.num_read += 1
+@dataclass(frozen=True, kw_only=True)
+class _Placing:
+    """Puts rows on recordings."""
+
+    recordings: _Recordings
+    finder: Finder
+    rounding: str
+
+    def place(self, row: Annotation) -> tuple[Recording, Bounds]:
+        """The recording of a row, and its boundaries there.
+
+        Raises:
+            Problem: It has none.
+        """
+        if row.problem is not None:
+            raise Problem(*row.problem)
+        name, code, reason = self.finder.find(row.recording)
+        if name is None:
+            raise Problem(code, reason)
+        if name not in self.recordings.by_name:
+            raise Problem(self.recordings.broken[name], f"its recording {name} cannot be used")
+        recording = self.recordings.rows[self.recordings.by_name[name]]
+        timing = self.recordings.timings[recording.recording_id]
+        return recording, resolve(row, recording=recording, timing=timing, rounding=self.rounding)
+
+
+def _dropped(stage: str, source: str, problem: Problem) -> Dropped:
+    reason = problem.reason if problem.reason.startswith(source) else f"{source}: {problem.reason}"
+    return Dropped(stage=stage, table="segments", key=source, code=problem.code, reason=reason)
+
+
+def _read_texts(
+    rows: deque[Annotation], *, placing: _Placing
+) -> tuple[Transcripts, int, list[Dropped]]:
+    """What is said on the recordings; how many texts are no segments, and which have no place."""
+    texts, number = Transcripts(), 0
+    dropped: list[Dropped] = []
+    while rows:
+        row = rows.popleft()
+        alone = not _is_segment(row)
+        number += alone
         try:
-            if row.problem is not None:
-                raise _Problem(*row.problem)
-            name, code, reason = finder.find(row.recording)
-            if name is None:
-                raise _Problem(code, reason)
-            if name not in recordings.by_name:
-                raise _Problem(recordings.broken[name], f"its recording {name} cannot be used")
-            recording = recordings.rows[recordings.by_name[name]]
-            timing = recordings.timings[recording.recording_id]
-            bounds = _resolve(row, recording=recording, timing=timing, rounding=rounding)
+            recording, bounds = placing.place(row)
+        except Problem as problem:
+            if alone:  # else it is dropped as a segment
+                dropped.append(_dropped("ingest-texts", row.source, problem))
+            continue
+        texts.add(
+            recording.recording_id, start_ms=bounds.start_ms, end_ms=bounds.end_ms,
+            text=_clean(row.spoken) or "", source=row.source if alone else None,
+        )  # fmt: skip
+    return texts, number, dropped
+
+
+def _unused(recording_id: str, source: str, *, found: _Recordings) -> Dropped:
+    name = found.rows[recording_id].source_file
+    reason = f"no segment of {name} lasts while it is said"
+    return _dropped("ingest-texts", source, Problem("K137", reason))
+
+
+def _sorted_out(rows: Iterable[Annotation]) -> tuple[deque[Annotation], deque[Annotation]]:
+    """Rows that are segments, or have a problem; rows that say what is spoken. Some are both."""
+    segments, spoken = deque[Annotation](), deque[Annotation]()
+    for row in rows:
+        if row.problem is not None or _is_segment(row):
+            segments.append(row)
+        if row.problem is None and row.spoken is not None:
+            spoken.append(row)
+    return segments, spoken
+
+
+def _is_segment(row: Annotation) -> bool:
+    return row.spoken is None or bool(row.label or row.sentence)
+
+
+def _read_segments(
+    rows: deque[Annotation], *, placing: _Placing, texts: Transcripts, withdrawn: Set[str]
+) -> _Segments:
+    """Segments of the rows, which are let go of one by one: there may be millions."""
+    result = _Segments(num_read=len(rows))
+    while rows:
+        row = rows.popleft()
+        try:
+            recording, bounds = placing.place(row)
+            if row.translation is None and row.spoken is None:
+                said = texts.during(
+                    recording.recording_id, start_ms=bounds.start_ms, end_ms=bounds.end_ms
+                )
+                row = dataclasses.replace(row, translation=said) if said else row
             segment = _segment(row, bounds, recording.recording_id)
             if segment.signer_id:
                 result.written[segment.signer_id].add(_clean(row.signer) or "")
             if segment.signer_id in withdrawn:
-                raise _Problem("K324", f"signer {segment.signer_id} has withdrawn consent")
+                raise Problem("K324", f"signer {segment.signer_id} has withdrawn consent")
             if segment.segment_id in result.rows:
                 twin = result.rows[segment.segment_id].source
-                raise _Problem("K119", f"the same segment as {twin}")
-        except _Problem as problem:
-            placed = problem.reason.startswith(row.source)
-            result.dropped.append(
-                Dropped(
-                    stage="ingest-segments",
-                    table="segments",
-                    key=row.source,
-                    code=problem.code,
-                    reason=problem.reason if placed else f"{row.source}: {problem.reason}",
-                )
-            )
+                raise Problem("K119", f"the same segment as {twin}")
+        except Problem as problem:
+            result.dropped.append(_dropped("ingest-segments", row.source, problem))
             continue
         result.rows[segment.segment_id] = segment
         session = _clean(row.session)
@@ -502,7 +467,7 @@ def _read_segments(
             result.sessions[segment.recording_id].add(key_of(session, prefix="session"))
         result.issues += [
             _issue(code, table="segments", key=row.source, message=f"{row.source}: {message}")
-            for code, message in (*row.notes, *_duration(row, recording), *bounds.notes)
+            for code, message in (*row.notes, *stated_duration(row, recording), *bounds.notes)
         ]
     return result
 
@@ -534,7 +499,7 @@ def ingest(
         AnnotationError: An annotation file is not what the options say.
     """
     media = find_media(options.media)
-    files, annotations = _annotation_files(options.annotations, adapter=options.adapter)
+    files, unread = _annotation_files(options.annotations, adapter=options.adapter)
     signers = signers_file.read(options.signers) if options.signers else {}
     source = Source(
         files=tuple(files),
@@ -544,18 +509,22 @@ def ingest(
         options=options.options,
         media=tuple(media.files),
     )
-    if files or options.adapter in FROM_NAMES:
-        annotations += read_annotations(options.adapter, source)
-
+    # Before the recordings are read, which may take hours: a file that is wrong is told at once.
+    yielded = read_annotations(options.adapter, source)
+    rows, spoken = _sorted_out(
+        chain(unread, yielded if files or options.adapter in FROM_NAMES else ())
+    )
     found = _read_recordings(
         media, dataset=dataset, licence=licence, workers=workers, progress=progress
     )
     withdrawn = {s.signer_id for s in signers.values() if s.consent_withdrawn}
-    segments = _read_segments(
-        annotations, recordings=found, withdrawn=withdrawn, rounding=options.rounding
-    )
+    names = {**found.by_name, **{name: name for name in found.broken}}
+    placing = _Placing(recordings=found, finder=Finder(names), rounding=options.rounding)
+    texts, num_texts, no_place = _read_texts(spoken, placing=placing)
+    segments = _read_segments(rows, placing=placing, texts=texts, withdrawn=withdrawn)
+    no_place += [_unused(*one, found=found) for one in texts.unused()]
     if options.missing == "error":
-        _check_present(segments.dropped)
+        _check_present([*segments.dropped, *no_place])
 
     signers_of: dict[str, set[str]] = defaultdict(set)
     for segment in segments.rows.values():
@@ -599,6 +568,13 @@ def ingest(
         rows_out=len(segments.rows),
         dropped=segments.dropped,
     )
+    if num_texts:
+        dataset.close_books(
+            "ingest-texts",
+            rows_in=num_texts,
+            rows_out=num_texts - len(no_place),
+            dropped=no_place,
+        )
     inputs = _hashes(found, files)
     dataset.update_provenance(inputs=inputs, pose_points=points)
 

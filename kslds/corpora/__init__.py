@@ -24,7 +24,7 @@ END = "end"
 """Stands for the end of the recording where a row states an end."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
     """One annotated interval as its file states it."""
 
@@ -45,6 +45,9 @@ class Annotation:
     emotion: str | None = None
     sentence: str | None = None
     translation: str | None = None
+    spoken: str | None = None
+    """What is said meanwhile, as speech recognition has it: the translation of the segments that
+    overlap it and have none. A row of nothing but this is no segment."""
     signer: str | None = None
     session: str | None = None
     tier: str | None = None

@@ -2,12 +2,13 @@
 
 A lesson is an hour and more, annotated in pieces. Pieces come from tables and ELAN files,
 read as their own adapters read them, and from transcripts of speech recognition: WebVTT,
-SRT, or a JSON list of objects with start, end (seconds) and text. A cue of a transcript is
-a segment whose sentence is its text. A transcript belongs to the recording of its name:
-``lesson1.vtt`` and ``lesson1.ru.vtt`` to ``lesson1.mp4``.
+SRT, or a JSON list of objects with start, end (seconds) and text. The text of a cue is the
+translation of the glosses and sentences that it overlaps, a segment of its own, or both. A
+transcript belongs to the recording of its name: ``lesson1.vtt`` and ``lesson1.ru.vtt`` to
+``lesson1.mp4``.
 
 Speech is ahead of its interpretation, by seconds: the times of a transcript are those of
-the speech.
+the speech, later by ``lag_ms`` if that is known.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any
 
 from kslds.corpora import MARKS, About, Annotation, Source, choose, elan, table, wrong_file
 from kslds.corpora.table import read_cells, read_lines, read_rows
-from kslds.errors import AnnotationError
+from kslds.corpora.times import parse_time
+from kslds.errors import AnnotationError, RecipeError
 from kslds.probe import SUFFIXES
 
 ABOUT = About(
@@ -44,7 +46,13 @@ ABOUT = About(
         ),
         (
             "a transcript follows the speech, the interpreter some seconds behind",
-            "the times are left as they are; [clips] margin_ms widens the clips",
+            'options = { lag_ms = "2500" } makes a transcript so much later, here 2.5 s; the times '
+            "are left as they are without it",
+        ),
+        (
+            "a transcript says what was spoken, not what was signed",
+            "it is taken for the translation of the glosses and sentences that it overlaps and "
+            "that have none; options = { transcripts = … } decides",
         ),
         (
             "cues of a transcript overlap",
@@ -77,14 +85,23 @@ def read(source: Source) -> Iterator[Annotation]:
     which lesson; it counts where a segment does not say it. Tables and ELAN files take
     `source.columns`, `source.unit` and `source.tiers` as their adapters do.
 
-    Options: ``transcripts``, ``keep`` (default) or ``ignore``.
+    Options: ``transcripts``: ``both`` (default), that is ``align``, by which the text of a cue
+    is the translation of the segments that it overlaps, and ``keep``, by which a cue is a
+    segment itself; or ``ignore``. ``lag_ms``: how much later all cues become.
 
     Raises:
         MissingFile: A file is not there.
         AnnotationError: A file is none of these, or too large.
         RecipeError: An option or its value is not known.
     """
-    options = choose(source, adapter="online-school", known={"transcripts": ("keep", "ignore")})
+    known = {"transcripts": ("both", "align", "keep", "ignore"), "lag_ms": ("",)}
+    options = choose(source, adapter="online-school", known=known)
+    transcripts, lag_ms = options["transcripts"], options["lag_ms"] or "0"
+    if not re.fullmatch("[0-9]{1,5}", lag_ms):
+        raise RecipeError(
+            f"[ingest] options: lag_ms = {lag_ms!r:.40}: expected a whole number of ms up to "
+            'five digits, such as "2500".'
+        )
     stems = {_stem(name) for name in source.media}
     signers: dict[str, str] = {}
     files = []
@@ -99,10 +116,10 @@ def read(source: Source) -> Iterator[Annotation]:
             rows = elan.read(dataclasses.replace(source, files=(path,), options={}))
         elif suffix not in _TRANSCRIPTS:
             rows = table.read(dataclasses.replace(source, files=(path,), options={}))
-        elif options["transcripts"] == "ignore":
+        elif transcripts == "ignore":
             continue
         else:
-            rows = _cues(path, stems)
+            rows = (_used(cue, transcripts, int(lag_ms)) for cue in _cues(path, stems))
         for row in rows:
             stem = _stem(row.recording)
             yield row if row.signer else dataclasses.replace(row, signer=signers.get(stem))
@@ -155,6 +172,26 @@ def _cues(path: Path, stems: set[str]) -> Iterator[Annotation]:
         if number == _MAX_CUES:
             raise AnnotationError(f"{path} has more than {_MAX_CUES} cues; that is not a lesson.")
         yield dataclasses.replace(cue, recording=recording, tier=tier)
+
+
+def _used(cue: Annotation, transcripts: str, lag_ms: int) -> Annotation:
+    """A cue as the options want it."""
+    if cue.problem is not None:
+        return cue
+    if lag_ms:
+        try:
+            times = [
+                str((parse_time(text or "", unit=cue.unit).ms or 0) + lag_ms)
+                for text in (cue.start, cue.end)
+            ]
+        except ValueError as error:
+            return dataclasses.replace(cue, problem=("K111", str(error)))
+        cue = dataclasses.replace(cue, start=times[0], end=times[1], unit="ms")
+    return dataclasses.replace(
+        cue,
+        sentence=None if transcripts == "align" else cue.sentence,
+        spoken=None if transcripts == "keep" else cue.sentence,
+    )
 
 
 def _subtitles(path: Path) -> Iterator[Annotation]:

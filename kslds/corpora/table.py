@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
@@ -126,22 +127,27 @@ def annotation(
         problem = ("K111", f"column {empty!r}: is empty; expected a time in {unit}")
     return Annotation(
         source=where,
-        recording=row["recording"] or "",
+        recording=_shared(row["recording"]) or "",
         start=row["start"],
         end=row["end"],
         unit=unit or source.unit,
         start_column=names["start"],
         end_column=names["end"],
-        label=row.get("gloss"),
-        emotion=row.get("emotion"),
+        label=_shared(row.get("gloss")),
+        emotion=_shared(row.get("emotion")),
         sentence=row.get("sentence"),
         translation=row.get("translation"),
-        signer=row.get("signer"),
-        session=row.get("session"),
-        tier=row.get("tier"),
-        annotator=row.get("annotator"),
+        signer=_shared(row.get("signer")),
+        session=_shared(row.get("session")),
+        tier=_shared(row.get("tier")),
+        annotator=_shared(row.get("annotator")),
         problem=problem,
     )
+
+
+def _shared(text: str | None) -> str | None:
+    """The text, held in memory once however many rows say it."""
+    return None if text is None else sys.intern(text)
 
 
 def field_of(
