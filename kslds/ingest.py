@@ -22,6 +22,7 @@ from kslds import pose
 from kslds.bounds import Bounds, Problem, resolve, stated_duration
 from kslds.codes import CODES
 from kslds.corpora import (
+    END,
     FOLDER_SUFFIXES,
     FROM_NAMES,
     UNITS,
@@ -386,6 +387,18 @@ class _Placing:
         timing = self.recordings.timings[recording.recording_id]
         return recording, resolve(row, recording=recording, timing=timing, rounding=self.rounding)
 
+    def hear(self, row: Annotation) -> tuple[Recording, Bounds]:
+        """The same for what is spoken: if it outlasts the recording, until the recording's end."""
+        try:
+            return self.place(row)
+        except Problem as problem:
+            if problem.code != "K114":
+                raise
+            try:
+                return self.place(dataclasses.replace(row, end=END))
+            except Problem:
+                raise problem from None
+
 
 def _dropped(stage: str, source: str, problem: Problem) -> Dropped:
     reason = problem.reason if problem.reason.startswith(source) else f"{source}: {problem.reason}"
@@ -403,7 +416,7 @@ def _read_texts(
         alone = not _is_segment(row)
         number += alone
         try:
-            recording, bounds = placing.place(row)
+            recording, bounds = placing.hear(row)
         except Problem as problem:
             if alone:  # else it is dropped as a segment
                 dropped.append(_dropped("ingest-texts", row.source, problem))

@@ -12,7 +12,7 @@ from kslds import recipe as recipes
 from kslds.corpora import Annotation, Source, adapter, onlineschool
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 from kslds.manifest import Dataset
-from kslds.schema import Clip
+from kslds.schema import Clip, Segment
 from kslds.validate import Rules, validate
 from tests.painting import record
 
@@ -245,6 +245,95 @@ def test_to_clips(tmp_path: Path) -> None:
     }
     assert {i.code for i in report.issues} >= {"K311"}  # the cues overlap
     assert not [i for i in report.issues if i.code == "K116"]  # no decimal comma: it is SRT's
+
+
+TEXTS = """WEBVTT
+
+00:00.000 --> 00:01.000
+бір
+
+00:01.000 --> 00:02.000
+екі
+
+00:00.500 --> 00:02.200
+және
+
+00:02.500 --> 00:02.900
+бос
+
+00:09.000 --> 00:10.000
+кеш
+"""
+
+
+def aligned(folder: Path, **options: str) -> Dataset:
+    """Glosses in frames and ms of a lesson of 3 s, with a transcript."""
+    media = folder / "media"
+    media.mkdir()
+    record(media / "lesson1.mp4", num_frames=90, options=X264)
+    text = folder / "text"
+    text.mkdir()
+    notes(
+        text,
+        lesson1_vtt=TEXTS,
+        glosses_csv="recording,gloss,start,end,unit,translation\n"
+        "lesson1.mp4,A,200,1000,ms,\n"  # ends where the second begins
+        "lesson1.mp4,B,27,33,frame,\n"  # [900, 1100) ms
+        "lesson1.mp4,C,1500,1600,ms,own\n"
+        "lesson1.mp4,D,2250,2400,ms,\n",
+    )
+    dataset = Dataset(folder / "dataset", create=True)
+    ingest.ingest(
+        dataset,
+        options=ingest.IngestOptions(
+            media=(str(media),),
+            adapter="online-school",
+            annotations=(str(text),),
+            options=options,
+        ),
+    )
+    return dataset
+
+
+def said(dataset: Dataset) -> dict[str | None, str | None]:
+    rows = dataset.read("segments", Segment)
+    return {row.label or row.sentence: row.translation for row in rows}
+
+
+def test_what_is_said_meanwhile_is_the_translation(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path, transcripts="align")
+    assert said(dataset) == {"A": "бір және", "B": "бір және екі", "C": "own", "D": None}
+    books = dataset.provenance["stages"]
+    assert books["ingest-texts"] == {"in": 5, "out": 3, "dropped": 2}
+    assert books["ingest-segments"] == {"in": 4, "out": 4, "dropped": 0}
+    assert {(row.key, row.code) for row in dataset.dropped.itertuples()} == {
+        ("lesson1.vtt:12", "K137"),
+        ("lesson1.vtt:15", "K114"),
+    }
+
+
+def test_cues_may_be_segments_as_well(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path)
+    cues = {"бір": None, "екі": None, "және": None, "бос": None}
+    assert said(dataset) == {"A": "бір және", "B": "бір және екі", "C": "own", "D": None, **cues}
+    assert "ingest-texts" not in dataset.provenance["stages"]
+    assert [(row.key, row.code) for row in dataset.dropped.itertuples()] == [
+        ("lesson1.vtt:15", "K114")
+    ]
+
+
+def test_cues_are_kept_apart_if_told_so(tmp_path: Path) -> None:
+    assert set(said(aligned(tmp_path, transcripts="keep")).values()) == {None, "own"}
+
+
+def test_the_interpreter_is_behind(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path, transcripts="align", lag_ms="1000")
+    assert said(dataset) == {"A": None, "B": "бір", "C": "own", "D": "және екі"}
+
+
+def test_a_lag_is_a_whole_number(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"lag_ms = '2\.5': expected a whole number of ms"):
+        notes(tmp_path, lesson1_vtt=VTT, options={"lag_ms": "2.5"})
 
 
 def test_the_recipe() -> None:
