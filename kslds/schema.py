@@ -136,7 +136,7 @@ class Timing:
     keyframes: Annotated[list[int], "indices of the frames that a decoder can start at"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Segment:
     """An interval on a recording, with its labels."""
 
@@ -162,7 +162,7 @@ class Segment:
         return f"{self.recording_id}-{self.start_ms:08d}-{digest[:6]}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class DrawnSegment(Segment):
     """A segment as one of several annotators drew it; there is none where one has annotated."""
 
@@ -171,7 +171,7 @@ class DrawnSegment(Segment):
     ] = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Clip:
     """What was cut. Fields after `fps_den` are null until the clip is rendered."""
 
@@ -214,7 +214,7 @@ class SplitRow:
     value: Annotated[str, "its value"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Dropped:
     """A row that a stage did not pass on, and why."""
 
@@ -225,7 +225,7 @@ class Dropped:
     reason: Annotated[str, "what was wrong, in words"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Issue:
     """Something that is wrong, or worth a look, with one row."""
 

@@ -14,6 +14,7 @@ from kslds.schema import Clip, Recording
 from tests.painting import ffmpeg
 from tests.test_clips import build, frames_of
 
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "real"
 WIDTH, HEIGHT = 640, 360
 BOX = (440, 150, 176, 192)  # left, top, width, height
 
@@ -60,6 +61,68 @@ def test_without_a_box_none_is_made_up(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"lesson.mp4: no inset stands out") as error:
         find(lesson(tmp_path / "lesson.mp4", box=None))
     assert error.value.code == "K204"
+
+
+def test_frames_behind_one_keyframe_are_told_apart(tmp_path: Path) -> None:
+    """All samples of a recording with one keyframe used to be the same picture."""
+    found = find(lesson(tmp_path / "lesson.mp4", options=("-g", "1000")))
+    assert np.abs(np.subtract((found.left, found.top), BOX[:2])).max() <= 2
+    with pytest.raises(MediaError, match="no inset stands out"):
+        find(lesson(tmp_path / "none.mp4", box=None, options=("-g", "1000")))
+
+
+def test_somebody_before_a_door_is_no_inset(tmp_path: Path) -> None:
+    """The lines of the door last, and something moves between them, but it reaches out."""
+    frames = []
+    for number in range(180):
+        frame = np.full((HEIGHT, WIDTH), 200, np.uint8)
+        frame[60:330, 200:420] = 90
+        reach = int(140 * (1 + np.sin(number / 3)))
+        frame[120:330, 280:340] = 20
+        frame[150:180, 310 - reach : 310 + reach] = 20
+        frames.append(frame)
+    path = tmp_path / "door.mp4"
+    raw = ("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", "15")
+    x264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    ffmpeg(*raw, "-i", "pipe:0", *x264, path, data=np.stack(frames).tobytes())
+    with pytest.raises(MediaError, match="no inset"):
+        find(path)
+
+
+def test_a_damaged_place_does_not_hide_the_box(tmp_path: Path) -> None:
+    path = lesson(tmp_path / "lesson.mp4")
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 3000] = bytes(3000)
+    path.write_bytes(data)
+    found = find(path)
+    assert np.abs(np.subtract((found.left, found.top), BOX[:2])).max() <= 2
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the folder ../shared/data is absent")
+@pytest.mark.parametrize(
+    "name", ["slovo_privet", "phone_wave", "sts_bjorn", "gesture_palm", "gesture_thumb"]
+)
+def test_people_who_fill_the_picture_are_no_inset(name: str) -> None:
+    with pytest.raises(MediaError, match="no inset") as error:
+        find(REAL / f"{name}.mp4")
+    assert error.value.code == "K204"
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the folder ../shared/data is absent")
+@pytest.mark.parametrize("name", ["slovo_privet", "sts_bjorn", "gesture_thumb"])
+def test_a_person_in_an_inset_is_found(tmp_path: Path, name: str) -> None:
+    slides = lesson(tmp_path / "slides.mp4", box=None)
+    path = tmp_path / "lesson.mp4"
+    fit = "scale=180:200:force_original_aspect_ratio=increase,crop=180:200"
+    ffmpeg(
+        "-i", slides, "-stream_loop", "-1", "-i", REAL / f"{name}.mp4", "-filter_complex",
+        f"[1:v]fps=15,{fit}[a];[0:v][a]overlay=440:150:shortest=1", "-t", "12",
+        "-c:v", "libx264", "-crf", "28", "-pix_fmt", "yuv420p", path,
+    )  # fmt: skip
+    found = find(path)
+    got = (found.left, found.top, found.left + found.width, found.top + found.height)
+    assert np.abs(np.subtract(got, (440, 150, 620, 350))).max() <= 6
 
 
 def test_clips_hold_the_box_and_nothing_else(tmp_path: Path) -> None:
