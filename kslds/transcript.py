@@ -34,17 +34,19 @@ class Transcripts:
         if not texts:
             return None
         if recording_id not in self._ordered:
-            texts.sort(key=itemgetter(0, 1))
+            texts.sort(key=itemgetter(0, 1, 2))
             # The latest end up to each text never falls, so it can be searched as starts can.
             latest = list(accumulate((text[1] for text in texts), max))
             self._ordered[recording_id] = [text[0] for text in texts], latest, [False] * len(texts)
         starts, latest, used = self._ordered[recording_id]
-        said = []
+        said: list[_Text] = []
         for place in range(bisect_right(latest, start_ms), bisect_left(starts, end_ms)):
             if texts[place][1] > start_ms:
-                said.append(texts[place][2])
                 used[place] = True
-        return " ".join(said) or None
+                # Two files may hold the same transcript.
+                if not said or said[-1][:3] != texts[place][:3]:
+                    said.append(texts[place])
+        return " ".join(text[2] for text in said) or None
 
     def unused(self) -> Iterator[tuple[str, str]]:
         """Recording and place of the texts that no question met."""

@@ -113,6 +113,8 @@ def test_the_same_repetition_in_both_styles(tmp_path: Path) -> None:
         ("split1_txt", "P0_S000_00 train\nP3_S000_01 test\n"),
         ("split1_txt", "v/000/P0_S000_00.mp4 train\nv/000/P03_S000_01.mp4 test\n"),
         ("split_csv", "name,split\nP0_S000_00,train\nP3_S000_01,test\n"),
+        ("split_csv", "video,split\nP0_S000_00.mp4,train\nP3_S000_01.mp4,test\n"),
+        ("split_tsv", "split\tfile\ntrain\tP0_S000_00\ntest\tP3_S000_01\n"),
     ],
 )
 def test_lists_of_sides(tmp_path: Path, name: str, text: str) -> None:
@@ -154,6 +156,7 @@ def test_bad_lists(tmp_path: Path, text: str, said: str) -> None:
         ("more_csv", "attachment_id,text,user_id\na,b,c\n", "adapter = 'slovo'"),
         ("kk_json", "[1]", "sentence number to text"),
         ("kk_json", '{"0": 1}', "sentence number to text"),
+        ("kk_json", '{"0": "Мен", "0": "Сен"}', "the key '0' occurs twice"),
         ("kk_json", "{", "kk.json is not JSON"),
         ("kk_json", "[" * 100_000, "kk.json is not JSON"),
     ],

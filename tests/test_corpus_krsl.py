@@ -98,6 +98,24 @@ def test_delay_as_an_option(tmp_path: Path) -> None:
         notes(tmp_path, meta=None)
 
 
+def test_a_decimal_comma_is_said(tmp_path: Path) -> None:
+    found = notes(tmp_path, EXPORT.replace("300\t900", "300,5\t900"))[0]
+    assert (found.start, found.end) == ("167", "767")
+    ((code, said),) = found.notes
+    assert code == "K116"
+    assert "'300,5'" in said
+
+
+def test_two_lists_of_videos_have_to_agree(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("elan.tsv", "one.tsv", "two.tsv")]
+    for path, text in zip(paths, (EXPORT, META, META.replace("30.0", "25.0")), strict=True):
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(AnnotationError, match=r"two\.tsv: the video 'gen_q-kot_spit-mira' has"):
+        list(adapter("krsl")(Source(files=tuple(paths))))
+    paths[2].write_text(META, encoding="utf-8")
+    assert len(list(adapter("krsl")(Source(files=tuple(paths))))) == 7
+
+
 def test_tiers_and_configurations(tmp_path: Path) -> None:
     assert [n.label for n in notes(tmp_path, tiers=("*-hand",))] == ["КОТ", "СПАТЬ", "СПАТЬ", "КОТ"]
     with pytest.raises(RecipeError, match="no tier 'mouthing'"):

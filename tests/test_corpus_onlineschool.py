@@ -326,6 +326,33 @@ def test_cues_are_kept_apart_if_told_so(tmp_path: Path) -> None:
     assert set(said(aligned(tmp_path, transcripts="keep")).values()) == {None, "own"}
 
 
+def test_cues_without_an_empty_line_between(tmp_path: Path) -> None:
+    text = SRT.replace("\n\n", "\n") + "00:00:05,000 --> 00:00:06,000\n7\n"
+    found = notes(tmp_path, lesson1_srt=text)
+    assert cues(found) == [
+        ("00:00:01.000", "00:00:02.500", "timecode", "Привет"),
+        ("00:00:02.000", "00:00:04.000", "timecode", "Дом стоит"),
+        ("00:00:05.000", "00:00:06.000", "timecode", "7"),
+    ]
+    assert [n.source for n in found] == ["lesson1.srt:1", "lesson1.srt:4", "lesson1.srt:8"]
+
+
+def test_one_language_of_two(tmp_path: Path) -> None:
+    files = {"lesson1_ru_srt": SRT, "lesson1_kk_vtt": VTT, "lesson2_srt": SRT}
+    media = ("lesson1.mp4", "lesson2.mp4")
+    assert len(notes(tmp_path, media, **files)) == 6
+    found = notes(tmp_path, media, options={"language": "ru"}, **files)
+    assert [n.tier for n in found] == ["transcript.ru"] * 2 + ["transcript"] * 2
+
+
+def test_a_key_twice_in_a_cue_is_refused(tmp_path: Path) -> None:
+    text = '[{"start": 0, "start": 1, "end": 2, "text": "a"}]'
+    with pytest.raises(AnnotationError, match=r"lesson1\.json is not JSON: the key 'start' occurs"):
+        notes(tmp_path, lesson1_json=text)
+    with pytest.raises(AnnotationError, match=r"^\S+lesson1\.json: byte 0xC4 at 1 \(line 1\)"):
+        notes(tmp_path, lesson1_json="[Дом", encoding="cp1251")
+
+
 def test_the_interpreter_is_behind(tmp_path: Path) -> None:
     dataset = aligned(tmp_path, transcripts="align", lag_ms="1000")
     assert said(dataset) == {"A": None, "B": "бір", "C": "own", "D": "және екі"}

@@ -21,7 +21,7 @@ def test_as_a_plain_search_finds(
     for start, end in spans:
         wanted = [
             number
-            for number in sorted(range(len(texts)), key=lambda n: texts[n])
+            for number in sorted(range(len(texts)), key=lambda n: (texts[n], f"t{n}"))
             if texts[number][0] < end and start < texts[number][1]
         ]
         met.update(wanted)
@@ -30,3 +30,12 @@ def test_as_a_plain_search_finds(
     unused = {source for _, source in transcripts.unused()}
     assert unused == {f"s{number}" for number in range(len(texts)) if number not in met}
     assert transcripts.during("other", start_ms=0, end_ms=100) is None
+
+
+def test_the_same_transcript_in_two_files_is_said_once() -> None:
+    transcripts = Transcripts()
+    for source in ("lesson1.srt:1", "lesson1.vtt:3"):
+        transcripts.add("rec", start_ms=0, end_ms=900, text="дом", source=source)
+    transcripts.add("rec", start_ms=900, end_ms=1800, text="дом", source="lesson1.vtt:6")
+    assert transcripts.during("rec", start_ms=100, end_ms=1000) == "дом дом"
+    assert not list(transcripts.unused())

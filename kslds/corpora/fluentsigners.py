@@ -8,17 +8,16 @@ text. A take is the whole file.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
-from kslds.corpora.table import read_cells, read_lines, read_rows
+from kslds.corpora.jsonl import read_json
+from kslds.corpora.table import read_cells, read_rows
 from kslds.errors import AnnotationError
 from kslds.orthography import mixed_scripts
 
@@ -235,10 +234,16 @@ def _read_file(path: Path, tables: _Tables, options: Mapping[str, str]) -> bool:
             if "Translation" in row and is_wanted:
                 tables.add("translations", row["ID"], row["Translation"], where)
         return is_wanted or "Translation" not in header
-    if header[:2] != ["name", "split"] and _listed_name(header[0]) is None:
-        raise wrong_file(path, found=header, expected=_EXPECTED)
+    if not _is_heading(header) and _listed_name(header[0]) is None:
+        raise wrong_file(path, adapter="fluentsigners-50", found=header, expected=_EXPECTED)
     _read_list(path, tables, options)
     return True
+
+
+def _is_heading(cells: Sequence[str]) -> bool:
+    """Are these the heads of a list: one of two columns is ``split``, the other names a clip?"""
+    heads = [cell.strip().casefold() for cell in cells]
+    return len(heads) == 2 and "split" in heads and not any(map(_listed_name, heads))
 
 
 def _listed_name(cell: str) -> tuple[int, int, int] | None:
@@ -250,10 +255,14 @@ def _listed_name(cell: str) -> tuple[int, int, int] | None:
 def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
     """A list of repetitions, with the side of each in a second cell or in the file's name."""
     of_file = path.stem.casefold() if path.stem.casefold() in _LIST_SIDES else ""
+    first, side_first = None, False
     for line, cells in read_cells(path, names=("name", "split")):
+        first = line if first is None else first
         words = " ".join(cells).split()
-        if words[:2] == ["name", "split"]:
+        if line == first and _is_heading(cells):
+            side_first = cells[0].strip().casefold() == "split"
             continue
+        words = words[::-1] if side_first else words
         where = f"{path.name}:{line}"
         key = _listed_name(words[0]) if words else None
         if key is None or len(words) > 2:
@@ -273,31 +282,29 @@ def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
         other, said = tables.sides.setdefault(key, (where, side))
         if said != side:
             raise AnnotationError(
-                f"{where}: {words[0]} is in {side!r} here, in {said!r} in {other}."
+                f"{where}: {words[0]} is in {side!r} here, in {said!r} in {other}.",
+                hint="Name the list of one split only.",
             )
 
 
 def _json(path: Path) -> dict[str, str]:
     """Number of a sentence → text."""
-    text = "".join(_bounded(path))
-    try:
-        value: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path} is not JSON: {error}."[:300]) from error
+    if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
+        raise AnnotationError(f"{path} is larger than {_MAX_JSON_BYTES >> 20} MiB.")
+    value = read_json(path)
     if not isinstance(value, dict):
         raise wrong_file(path, found=(), expected="an object of sentence number to text")
+    # A number is read as text too, but a sentence has letters.
     wrong = [
-        k for k, v in value.items() if not re.fullmatch(r"[0-9]{1,4}", k) or type(v) is not str
+        key
+        for key, text in value.items()
+        if not re.fullmatch(r"[0-9]{1,4}", key)
+        or not isinstance(text, str)
+        or (text.strip() and not any(map(str.isalpha, text)))
     ]
     if wrong:
         raise wrong_file(path, found=value, expected="an object of sentence number to text")
     return {k: unicodedata.normalize("NFC", v).strip() for k, v in value.items()}
-
-
-def _bounded(path: Path) -> Iterator[str]:
-    if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
-        raise AnnotationError(f"{path} is larger than {_MAX_JSON_BYTES >> 20} MiB.")
-    return read_lines(path)
 
 
 def _problem(where: str, recording: str, code: str, reason: str) -> Annotation:

@@ -158,9 +158,15 @@ def read(source: Source) -> Iterator[Annotation]:
         if {_START, _END, _FILE} <= set(header):
             exports.append(path)
         elif set(_META) <= set(header):
-            videos.update(_videos(path, header))
+            for name, video in _videos(path, header):
+                if videos.setdefault(name, video) != video:
+                    raise AnnotationError(
+                        f"{path}: the video {name!r:.80} has another frame rate or length here "
+                        "than in another list of videos.",
+                        hint="Name one of the lists.",
+                    )
         else:
-            raise wrong_file(path, found=header, expected=_EXPECTED)
+            raise wrong_file(path, adapter="krsl", found=header, expected=_EXPECTED)
     if exports and delay.startswith("paper") and not videos:
         raise AnnotationError(
             f"{exports[0]}: the delay depends on the frame rate of each video, and no list of "
@@ -256,13 +262,16 @@ class _Reader:
                 f"{row[_FILE]!r:.80} fits no video of the list, or several: its delay is unknown"
             )
             return _problem(where, recording, "K103", reason)
-        times = []
+        times, notes = [], []
         for column in (_START, _END):
             try:
                 time = parse_time(row.get(column, ""), unit="ms")
             except ValueError as error:
                 return _problem(where, recording, "K111", f"column {column!r}: {error}")
             times.append(str(self._undelayed(time.ms or 0, video)))
+            if time.decimal_comma:
+                said_so = f"column {column!r}: {row[column]!r} was read with a decimal comma"
+                notes.append(("K116", said_so))
         return Annotation(
             source=where,
             recording=recording,
@@ -275,6 +284,7 @@ class _Reader:
             emotion=said.emotion,
             signer=(self._known.get(meant or "") or said).signer,
             tier=tier,
+            notes=tuple(notes),
         )
 
     def _undelayed(self, ms: int, video: _Video | None) -> int:

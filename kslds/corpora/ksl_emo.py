@@ -269,8 +269,10 @@ def _metadata(path: Path) -> Iterator[_Row | Annotation]:
         row = _object(line)
         if not read_any and (row is None or not {"video_id", "file_path"} & row.keys()):
             found = row or [cell.strip(' "') for cell in re.split("[,;\t]", line.strip()[:1000])]
-            expected = f"one JSON object a line, with {', '.join(_KEYS)}"
-            raise wrong_file(path, found=found, expected=expected)
+            if line.lstrip().startswith("["):
+                found = ["a JSON array"]
+            expected = f"one JSON object a line, with {', '.join(_KEYS)}, from line {number} on"
+            raise wrong_file(path, found=found, expected=expected, adapter="ksl-emo")
         read_any = True
         yield (
             _row(row, where)

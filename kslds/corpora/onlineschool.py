@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from kslds.corpora import MARKS, About, Annotation, Source, choose, elan, table, wrong_file
+from kslds.corpora.jsonl import read_json
 from kslds.corpora.table import read_cells, read_lines, read_rows
 from kslds.corpora.times import parse_time
 from kslds.errors import AnnotationError, RecipeError
@@ -59,6 +59,10 @@ ABOUT = About(
             "they are kept, and named (K311)",
         ),
         (
+            "a lesson may have transcripts in two languages, lesson1.ru.vtt and lesson1.kk.vtt",
+            'options = { language = "ru" } reads those only; without it all are read',
+        ),
+        (
             "a transcript does not name the interpreter",
             "a table with the columns recording and signer does",
         ),
@@ -87,14 +91,16 @@ def read(source: Source) -> Iterator[Annotation]:
 
     Options: ``transcripts``: ``both`` (default), that is ``align``, by which the text of a cue
     is the translation of the segments that it overlaps, and ``keep``, by which a cue is a
-    segment itself; or ``ignore``. ``lag_ms``: how much later all cues become.
+    segment itself; or ``ignore``. ``language``: only the transcripts whose name states it, as
+    ``lesson1.ru.vtt`` does, or states none. ``lag_ms``: how much later all cues become.
 
     Raises:
         MissingFile: A file is not there.
         AnnotationError: A file is none of these, or too large.
         RecipeError: An option or its value is not known.
     """
-    known = {"transcripts": ("both", "align", "keep", "ignore"), "lag_ms": ("",)}
+    values = ("both", "align", "keep", "ignore")
+    known = {"transcripts": values, "language": ("",), "lag_ms": ("",)}
     options = choose(source, adapter="online-school", known=known)
     transcripts, lag_ms = options["transcripts"], options["lag_ms"] or "0"
     if not re.fullmatch("[0-9]{1,5}", lag_ms):
@@ -119,7 +125,11 @@ def read(source: Source) -> Iterator[Annotation]:
         elif transcripts == "ignore":
             continue
         else:
-            rows = (_used(cue, transcripts, int(lag_ms)) for cue in _cues(path, stems))
+            recording, language = _meant(path, stems)
+            if options["language"] not in ("", language) and language:
+                continue
+            cues = _cues(path, recording=recording, language=language)
+            rows = (_used(cue, transcripts, int(lag_ms)) for cue in cues)
         for row in rows:
             stem = _stem(row.recording)
             yield row if row.signer else dataclasses.replace(row, signer=signers.get(stem))
@@ -156,18 +166,23 @@ def _signers(path: Path) -> Iterator[tuple[str, str]]:
 # Transcripts
 
 
-def _cues(path: Path, stems: set[str]) -> Iterator[Annotation]:
+def _meant(path: Path, stems: set[str]) -> tuple[str, str]:
+    """The recording that a transcript belongs to, and its language, if its name states it."""
+    stem = unicodedata.normalize("NFC", path.stem)
+    language = _LANGUAGE.fullmatch(stem, max(stem.rfind("."), 0))
+    if stem in stems or language is None:
+        return stem, ""
+    return stem[: language.start()], language[0].removeprefix(".")
+
+
+def _cues(path: Path, *, recording: str, language: str) -> Iterator[Annotation]:
     """The cues of a transcript as segments."""
     if path.is_file() and path.stat().st_size > _MAX_BYTES:
         raise AnnotationError(
             f"{path} is larger than {_MAX_BYTES >> 20} MiB; that is no transcript.",
             hint="Name the right file, or split it.",
         )
-    stem = unicodedata.normalize("NFC", path.stem)
-    language = _LANGUAGE.fullmatch(stem, max(stem.rfind("."), 0))
-    recording, tier = stem, "transcript"
-    if stem not in stems and language is not None:
-        recording, tier = stem[: language.start()], f"transcript{language[0]}"
+    tier = f"transcript.{language}" if language else "transcript"
     for number, cue in enumerate(_TRANSCRIPTS[path.suffix.lower()](path)):
         if number == _MAX_CUES:
             raise AnnotationError(f"{path} has more than {_MAX_CUES} cues; that is not a lesson.")
@@ -202,7 +217,6 @@ def _subtitles(path: Path) -> Iterator[Annotation]:
         heading = heading or lines[0]
         if _NO_CUE.match(lines[0]):
             continue
-        where = f"{path.name}:{block[0][0]}"
         # Above the times may stand the number or name of the cue.
         at = next((n for n, text in enumerate(lines[:2]) if "-->" in text), None)
         if at is None:
@@ -210,20 +224,41 @@ def _subtitles(path: Path) -> Iterator[Annotation]:
                 break
             if number > 0:
                 reason = f"{lines[0]!r:.80} stands between empty lines without times"
-                yield _problem(where, "K124", reason)
+                yield _problem(f"{path.name}:{block[0][0]}", "K124", reason)
             continue
-        timing = _TIMING.fullmatch(lines[at])
-        if timing is None:
-            reason = f"{lines[at]!r:.80} is not two times such as 00:01:02.500 --> 00:01:04.000"
-            yield _problem(where, "K111", reason)
-            continue
-        # A comma is how SRT writes the point of a decimal fraction.
-        start, end = (timing[name].replace(",", ".") for name in ("start", "end"))
-        yield _cue(where, start, end, "timecode", " ".join(lines[at + 1 :]))
+        for cue in _parts(block):
+            yield _subtitle(cue, path.name)
     else:
         if heading:
             return
     raise wrong_file(path, found=[heading] if heading else [], expected=_EXPECTED)
+
+
+def _parts(block: Sequence[tuple[int, str]]) -> Iterator[Sequence[tuple[int, str]]]:
+    """The cues of a block: where the empty line is missing, each begins with its times.
+
+    A number above the times belongs to them.
+    """
+    timed = [place for place, (_, text) in enumerate(block) if _TIMING.fullmatch(text)]
+    begins = [
+        place - 1 if place > 1 and block[place - 1][1].isdigit() else place for place in timed[1:]
+    ]
+    for start, end in pairwise([0, *begins, len(block)]):
+        yield block[start:end]
+
+
+def _subtitle(block: Sequence[tuple[int, str]], name: str) -> Annotation:
+    """A cue from its lines, which have times in the first or second."""
+    lines = [text for _, text in block]
+    where = f"{name}:{block[0][0]}"
+    at = next(n for n, text in enumerate(lines) if "-->" in text)
+    timing = _TIMING.fullmatch(lines[at])
+    if timing is None:
+        reason = f"{lines[at]!r:.80} is not two times such as 00:01:02.500 --> 00:01:04.000"
+        return _problem(where, "K111", reason)
+    # A comma is how SRT writes the point of a decimal fraction.
+    start, end = (timing[part].replace(",", ".") for part in ("start", "end"))
+    return _cue(where, start, end, "timecode", " ".join(lines[at + 1 :]))
 
 
 def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
@@ -248,13 +283,7 @@ def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
 
 def _json(path: Path) -> Iterator[Annotation]:
     """The cues of a JSON list, also of one below the key ``segments``."""
-    try:
-        # Numbers stay text: times are read exactly.
-        value: Any = json.loads(
-            "".join(read_lines(path)), parse_float=str, parse_int=str, parse_constant=str
-        )
-    except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{path} is not JSON: {error}."[:300]) from error
+    value = read_json(path)  # numbers stay text: times are read exactly
     if isinstance(value, dict):
         if not isinstance(value.get("segments"), list):
             raise wrong_file(path, found=value, expected=_EXPECTED)

@@ -16,7 +16,7 @@ from kslds import schema
 from kslds.errors import CorruptData
 from kslds.manifest import Dataset
 
-OPTIONAL_STAGES = ("merge-recordings", "merge-segments", "consensus")
+OPTIONAL_STAGES = ("ingest-texts", "merge-recordings", "merge-segments", "consensus")
 
 STAGES = (
     "ingest-recordings", "ingest-segments", *OPTIONAL_STAGES, "trim", "resize", "split", "shard",

@@ -41,6 +41,7 @@ from kslds.report.numbers import (
 _DOES = {
     "ingest-recordings": ("reads the media files", "files"),
     "ingest-segments": ("reads the annotations", "annotated segments"),
+    "ingest-texts": ("finds what is said during segments", "texts"),
     "consensus": ("makes one segment of what several annotators drew", "segments"),
     "merge-recordings": ("takes over the recordings of other datasets", "recordings"),
     "merge-segments": ("takes over their segments and clips", "segments"),
