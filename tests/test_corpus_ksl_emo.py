@@ -271,3 +271,12 @@ def test_the_recipe() -> None:
     )
     assert recipe.ingest is not None
     assert recipe.ingest.adapter == "ksl-emo"
+
+
+def test_a_file_that_is_refused_is_not_recommended_to_the_same_adapter(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.jsonl"
+    for text, found in (("video_id,participant_id,file_path\n", "'video_id'"), ("[{}]", "array")):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(AnnotationError, match=rf"{found}.*, from line 1 on") as error:
+            list(adapter("ksl-emo")(Source(files=(path,), media=())))
+        assert "It looks like" not in str(error.value)
