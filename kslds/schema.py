@@ -117,7 +117,10 @@ class Recording:
     signer_id: Annotated[str | None, "the signer, where one signer is named for the file"] = None
     session_id: Annotated[str | None, "recording session"] = None
     licence: Annotated[str | None, "SPDX identifier or text of the licence"] = None
-    corpus: Annotated[str | None, "the dataset that it was merged from; else null"] = None
+    corpus: Annotated[
+        str | None,
+        "the dataset that it was merged from (`a/b`: from `a`, which has it from `b`); else null",
+    ] = None
     inset: Annotated[
         list[int] | None, "left, top, width, height of a found inset, in displayed pixels"
     ] = None

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -25,9 +26,9 @@ import pyarrow.parquet as pq
 from kslds import pack, pose, schema
 from kslds.engine import Progress
 from kslds.errors import CorruptData, IncompleteDataset, KsldsError, RecipeError
-from kslds.manifest import Dataset, canonical_json, readable_json, sha256_file, write_atomic
+from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_atomic
 from kslds.manifest import write_bytes as write_file
-from kslds.schema import Clip
+from kslds.schema import Clip, Recording
 from kslds.video import ENCODINGS
 
 FORMATS = ("webdataset", "parquet")
@@ -85,15 +86,45 @@ class _Sample:
     """Its points, where the dataset has them."""
 
 
-def sample_fields(clip: Clip, *, classes: Mapping[str, int]) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a clip comes from, and on what terms."""
+
+    corpus: str | None = None
+    licence: str | None = None
+
+
+_NOWHERE: Mapping[str, Origin] = MappingProxyType({})
+
+
+def origins(dataset: Dataset) -> dict[str, Origin]:
+    """recording_id → origin of its clips.
+
+    What was not merged is its own corpus, under the name that it has once it is merged.
+    """
+    stated = dataset.provenance
+    name, licence = stated.get("name"), stated.get("licence")
+    own = key_of(name, prefix="corpus") if name else None
+    return {
+        row.recording_id: Origin(corpus=row.corpus or own, licence=row.licence or licence)
+        for row in dataset.read("recordings", Recording)
+    }
+
+
+def sample_fields(
+    clip: Clip, *, classes: Mapping[str, int], origin: Origin | None = None
+) -> dict[str, Any]:
     """What the JSON of a sample says: the same fields in every sample, null where unknown.
 
     ``label`` is the index of ``gloss_id`` among the dataset's sorted glosses.
     """
+    origin = origin or Origin()
     return {
         "clip_id": clip.clip_id,
         "recording_id": clip.recording_id,
         "source_file": clip.source_file,
+        "corpus": origin.corpus,
+        "licence": origin.licence,
         "gloss_id": clip.gloss_id,
         "label": None if clip.gloss_id is None else classes[clip.gloss_id],
         "emotion": clip.emotion,
@@ -113,7 +144,7 @@ def sample_fields(clip: Clip, *, classes: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _in_order(clips: Iterable[Clip]) -> list[Clip]:
+def _in_order(clips: Iterable[Clip], *, origin_of: Mapping[str, Origin] = _NOWHERE) -> list[Clip]:
     """An order that mixes signers and classes, for readers that only read on; the same always.
 
     The first few clips of the order together have every field that any clip has, since
@@ -121,12 +152,17 @@ def _in_order(clips: Iterable[Clip]) -> list[Clip]:
     """
     order = sorted(clips, key=lambda c: hashlib.sha256(c.clip_id.encode()).digest())
     leaders: list[Clip] = []
-    nullable = ("gloss_id", "emotion", "sentence", "translation")
-    missing = {name for name in nullable if any(getattr(c, name) for c in order)}
+    nullable = ("gloss_id", "emotion", "sentence", "translation", "corpus", "licence")
+
+    def known(clip: Clip, name: str) -> bool:
+        of = clip if hasattr(clip, name) else origin_of.get(clip.recording_id)
+        return getattr(of, name, None) is not None
+
+    missing = {name for name in nullable if any(known(c, name) for c in order)}
     while missing:
-        best = max(order, key=lambda c: sum(getattr(c, name) is not None for name in missing))
+        best = max(order, key=lambda c: sum(known(c, name) for name in missing))
         leaders.append(best)
-        missing -= {name for name in missing if getattr(best, name) is not None}
+        missing -= {name for name in missing if known(best, name)}
     return [*leaders, *(c for c in order if c not in leaders)] if leaders else order
 
 
@@ -147,6 +183,7 @@ def _samples(
     *,
     located: Mapping[str, tuple[Path, list[pack.Member]]],
     classes: Mapping[str, int],
+    origin_of: Mapping[str, Origin],
     encoding: str,
     poses: bool,
 ) -> Iterator[tuple[_Sample, bytes]]:
@@ -167,7 +204,7 @@ def _samples(
                     open_packs.clear()
                 open_packs[tar] = stack.enter_context(pack.PackReader(tar))
             reader = open_packs[tar]
-            fields = sample_fields(clip, classes=classes)
+            fields = sample_fields(clip, classes=classes, origin=origin_of[clip.recording_id])
             if encoding == "jpeg":
                 facts = json.loads(reader.read(clip.clip_id, field="json"))
                 fields["frame_sizes"] = facts["frame_sizes"]
@@ -245,7 +282,7 @@ _FIELD_TYPES = {
     for f in schema.arrow_schema(Clip)
     if f.name
     not in ("segment_id", "published_split", "first_pts", "last_pts", "resampled", "psnr_db")
-} | {"label": pa.int64()}
+} | {"corpus": pa.string(), "licence": pa.string(), "label": pa.int64()}
 
 
 def _write_parquet(
@@ -268,7 +305,15 @@ def _write_parquet(
                 file,
                 columns,
                 compression="zstd",
-                use_dictionary=["gloss_id", "emotion", "signer_id", "recording_id", "source_file"],
+                use_dictionary=[
+                    "gloss_id",
+                    "emotion",
+                    "signer_id",
+                    "recording_id",
+                    "source_file",
+                    "corpus",
+                    "licence",
+                ],
                 write_page_index=True,
             ) as writer,
         ):
@@ -335,6 +380,7 @@ class _Content:
     split: _Split
     by_side: Mapping[str, Sequence[Clip]]
     classes: Mapping[str, int]
+    origin_of: Mapping[str, Origin]
     pose_points: Sequence[str]
     """Names of the points that every sample has, if any."""
     sha256: str
@@ -385,9 +431,10 @@ class _Content:
         encoding: str,
     ) -> list[dict[str, Any]]:
         samples = _samples(
-            _in_order(clips),
+            _in_order(clips, origin_of=self.origin_of),
             located=located,
             classes=self.classes,
+            origin_of=self.origin_of,
             encoding=encoding,
             poses=bool(self.pose_points),
         )
@@ -415,8 +462,9 @@ def _content(
     by_side: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         by_side[chosen.side(clip) or ""].append(clip)
+    origin_of = origins(dataset)
     fields = [
-        [chosen.side(c), sample_fields(c, classes=classes)]
+        [chosen.side(c), sample_fields(c, classes=classes, origin=origin_of[c.recording_id])]
         for c in sorted(clips, key=lambda c: c.clip_id)
     ]
     return _Content(
@@ -424,6 +472,7 @@ def _content(
         split=chosen,
         by_side=dict(sorted(by_side.items())),
         classes=classes,
+        origin_of=origin_of,
         pose_points=dataset.provenance.get("pose_points", ()),
         sha256=hashlib.sha256(canonical_json(fields)).hexdigest(),
         max_mb=options.max_mb,
@@ -555,13 +604,15 @@ def export(dataset: Dataset, *, out: Path, split: str | None = None) -> int:
     classes = _classes(clips)
     located = _locate(dataset.root / "clips", "h264")
     poses = bool(dataset.provenance.get("pose_points"))
+    origin_of = origins(dataset)
     for side in sorted(set(chosen.sides.values())):
         members = [c for c in clips if chosen.side(c) == side]
         rows = io.StringIO()
         writer: csv.DictWriter[str] | None = None
         for sample, data in _samples(
-            members, located=located, classes=classes, encoding="h264", poses=poses
-        ):
+            members, located=located, classes=classes, origin_of=origin_of,
+            encoding="h264", poses=poses,
+        ):  # fmt: skip
             file_name = f"{sample.clip.clip_id}.mp4"
             write_file(out / side / file_name, data)
             if sample.poses is not None:

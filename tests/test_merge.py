@@ -186,6 +186,9 @@ def test_merged_split_sharded_and_loaded(lab: Path, school: Path, tmp_path: Path
     assert len(samples) == 8
     assert {s["signer_id"] for s in samples} == {"p1", "p2", "school-anna"}
     assert {s["source_file"].split("/")[0] for s in samples} == {"lab", "school"}
+    assert {(s["corpus"], s["licence"]) for s in samples} == {
+        ("lab", "CC-BY-4.0"), ("school", "CC-BY-NC-4.0")
+    }  # fmt: skip
     assert {s["video"].shape[0] for s in samples} == {4}
     sides = {s["signer_id"]: set() for s in samples}
     for side in counts["signer"]:
@@ -273,6 +276,11 @@ def test_a_merged_dataset_can_be_merged(lab: Path, school: Path, tmp_path: Path)
     again = merged(tmp_path / "again", both.root, copy, name="all")
     assert len(again.clips) == len(both.clips)  # all of lab2 is in lab already
     assert "both-lab-anna" in set(again.signers["signer_id"])
+    found = {r.source_file: (r.corpus, r.licence) for r in again.read("recordings", Recording)}
+    assert found["both/school/c.mp4"] == ("both/school", "CC-BY-NC-4.0")
+    assert found["both/lab/a.mp4"] == ("both/lab", "CC-BY-4.0")
+    (from_both, _) = again.provenance["merged_from"]
+    assert from_both["licences"] == ["CC-BY-4.0", "CC-BY-NC-4.0"]
 
 
 # --------------------------------------------------------------------------- signs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gc
 import io
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import kslds
 from kslds import pack, shards
 from kslds import recipe as recipes
 from kslds.errors import CorruptData, IncompleteDataset, RecipeError
@@ -23,6 +25,8 @@ FIELDS = [
     "clip_id",
     "recording_id",
     "source_file",
+    "corpus",
+    "licence",
     "gloss_id",
     "label",
     "emotion",
@@ -72,6 +76,39 @@ def test_every_sample_has_the_same_fields(small: Dataset) -> None:
                 assert sample["clip_id"] == key
     assert len(fields) == 1
     assert set(FIELDS) <= set(fields.pop())
+
+
+def test_every_sample_says_its_corpus_and_licence(small: Dataset, tmp_path: Path) -> None:
+    stated = {("small", "CC0-1.0")}
+    for tar in (small.root / "shards").glob("*/*.tar"):
+        with pack.PackReader(tar) as reader:
+            samples = [json.loads(reader.read(key, field="json")) for key in reader.keys]
+        assert {(s["corpus"], s["licence"]) for s in samples} == stated
+    for path in (small.root / "parquet").glob("*.parquet"):
+        columns = pq.read_table(path, columns=["corpus", "licence"]).to_pydict()
+        assert set(zip(columns["corpus"], columns["licence"], strict=True)) == stated
+    loaded = list(kslds.load(str(small.root), split="test", num_frames=1))
+    assert {(s["corpus"], s["licence"]) for s in loaded} == stated
+    shards.export(small, out=tmp_path)
+    with (tmp_path / "test" / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        assert {(row["corpus"], row["licence"]) for row in csv.DictReader(file)} == stated
+
+
+def test_an_unknown_licence_is_null_and_the_first_sample_has_one_that_is_known() -> None:
+    row = {
+        "segment_id": "seg", "source_file": "a.mp4", "start_ms": 0, "end_ms": 9,
+        "first_frame": 0, "last_frame": 8, "first_pts": 0, "last_pts": 8, "num_frames": 9,
+        "fps_num": 25, "fps_den": 1,
+    }  # fmt: skip
+    clips = [Clip(clip_id=f"c{k}", recording_id=f"r{k}", **row) for k in range(40)]
+    origins = {c.recording_id: shards.Origin(corpus="a") for c in clips}
+    last = shards._in_order(clips)[-1]
+    origins[last.recording_id] = shards.Origin(corpus="b", licence="CC0-1.0")
+    order = shards._in_order(clips, origin_of=origins)
+    assert order[0] == last
+    assert sorted(c.clip_id for c in order) == sorted(c.clip_id for c in clips)
+    fields = shards.sample_fields(order[1], classes={}, origin=origins[order[1].recording_id])
+    assert (fields["corpus"], fields["licence"]) == ("a", None)
 
 
 @pytest.mark.usefixtures("careless")

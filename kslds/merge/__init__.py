@@ -70,6 +70,8 @@ class _Merged:
     issues: list[Issue] = field(default_factory=list)
     rows_in: Counter[str] = field(default_factory=Counter)
     unmapped: set[tuple[str, str]] = field(default_factory=set)
+    owner: dict[str, str] = field(default_factory=dict)
+    """Recording → the dataset that it comes from here, which may have it from another."""
     gone: set[str] = field(default_factory=set)
     """Content hashes of the recordings of those who withdrew."""
     _content: dict[str, Recording] = field(default_factory=dict)
@@ -140,8 +142,9 @@ class _Merged:
                     signer_id=signer_id,
                     session_id=joined(name, row.session_id) if row.session_id else None,
                     licence=row.licence or corpus.licence,
-                    corpus=name,
+                    corpus=f"{name}/{row.corpus}" if row.corpus else name,
                 )
+                self.owner[row.recording_id] = name
                 self._content[row.content_sha256] = merged
                 self.recordings[row.recording_id] = merged
         return refused
@@ -185,7 +188,7 @@ class _Merged:
 
     def _label_twice(self, kept: Sequence[Segment], corpus: str, segment: Segment) -> None:
         """Note that what stays has another sign than a segment that does not."""
-        owner = self.recordings[kept[0].recording_id].corpus or "" if kept else ""
+        owner = self.owner[kept[0].recording_id] if kept else ""
         here = [row for row in kept if row.gloss_id is not None]
         if segment.gloss_id is None or not here:
             return
@@ -494,7 +497,7 @@ def _of(corpus: Corpus, merged: _Merged) -> dict[str, Clip]:
     return {
         key: clip
         for key, clip in merged.clips.items()
-        if merged.recordings[clip.recording_id].corpus == corpus.name
+        if merged.owner[clip.recording_id] == corpus.name
     }
 
 
@@ -503,7 +506,7 @@ def _write(
 ) -> None:
     stated: dict[str, Counter[str | None]] = {corpus.name: Counter() for corpus in corpora}
     for row in merged.recordings.values():
-        stated[row.corpus or ""][row.licence] += 1
+        stated[merged.owner[row.recording_id]][row.licence] += 1
     strange = sorted(set(merged.signs_of.mapped) - merged.signs_of.used)
     issues = [
         *merged.issues,
@@ -581,6 +584,6 @@ def _capture(corpora: Sequence[Corpus], merged: _Merged) -> dict[str, Any]:
         path = corpus.dataset.root / "reports" / "capture.json"
         stated = json.loads(path.read_bytes()) if path.is_file() else {}
         for key, facts in stated.items():
-            if key in merged.recordings and merged.recordings[key].corpus == corpus.name:
+            if key in merged.recordings and merged.owner[key] == corpus.name:
                 found[key] = facts
     return found
