@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import deque
@@ -17,6 +18,9 @@ import numpy.typing as npt
 from kslds.errors import MissingExtra, UsageError
 
 T = TypeVar("T")
+
+_MOST_FREE = 4
+"""Blocks kept: those that are filled ahead, and one in the hands of the caller."""
 
 
 def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> Iterator[T]:
@@ -50,19 +54,72 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+class Memory:
+    """Where batches lie. A block is used again when nothing refers to its arrays any more.
+
+    Fresh memory costs: the system clears every page of it, as long as decoding a tenth of it takes.
+
+    Args:
+        kind: ``plain``; ``pinned``, page-locked, which torch hands out and keeps while an
+            accelerator reads it; or ``shared``, by torch, which another process gets without a
+            copy.
+    """
+
+    def __init__(self, kind: str = "plain") -> None:
+        self._kind = kind
+        self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=_MOST_FREE)
+
+    def new(self, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.uint8], Any]:
+        """An array of a shape, not filled, and the tensor over it if torch allocated it."""
+        size = math.prod(shape)
+        if self._kind == "plain":
+            return self._block(size)[:size].reshape(shape), None
+        import torch
+
+        if self._kind == "pinned":
+            flat = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        else:  # as torch's own collate function does
+            storage = torch.UntypedStorage._new_shared(size, device="cpu")
+            flat = torch.empty(0, dtype=torch.uint8).set_(storage)
+        tensor = flat.view(shape)
+        return tensor.numpy(), tensor
+
+    def _block(self, size: int) -> npt.NDArray[np.uint8]:
+        try:
+            block = self._free.pop()  # by one thread only, as deques are
+        except IndexError:
+            block = np.empty(size, np.uint8)
+        return np.asarray(
+            _Lease(block if block.size >= size else np.empty(size, np.uint8), self._free)
+        )
+
+
+class _Lease:
+    """Owner of the arrays over a block; without any, the block is free."""
+
+    def __init__(self, block: npt.NDArray[np.uint8], free: deque[npt.NDArray[np.uint8]]) -> None:
+        self._block, self._free = block, free
+        self.__array_interface__ = block.__array_interface__
+
+    def __del__(self) -> None:
+        self._free.append(self._block)
+
+
 class Buffer:
     """One batch of arrays of equal shape, allocated when the first shape is known.
 
     Args:
         size: How many arrays.
-        pin: Allocate page-locked memory, by torch.
+        memory: Where it lies.
     """
 
-    def __init__(self, size: int, *, pin: bool = False) -> None:
-        self.size, self._pin = size, pin
+    def __init__(self, size: int, *, memory: Memory) -> None:
+        self.size, self._memory = size, memory
         self._lock = threading.Lock()
         self.array: npt.NDArray[np.uint8] | None = None
         """uint8 (size, *shape), C-contiguous."""
+        self.tensor: Any = None
+        """The same as a tensor, if torch allocated it."""
 
     def slot(self, place: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
         """Where one array goes.
@@ -72,7 +129,7 @@ class Buffer:
         """
         with self._lock:
             if self.array is None:
-                self.array = self._allocate((self.size, *shape))
+                self.array, self.tensor = self._memory.new((self.size, *shape))
         if self.array.shape[1:] != shape:
             raise UsageError(
                 f"clips of {shape} and {self.array.shape[1:]} (frames, height, width, channels) "
@@ -81,16 +138,6 @@ class Buffer:
             )
         slot: npt.NDArray[np.uint8] = self.array[place]
         return slot
-
-    def _allocate(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-        if not self._pin:
-            return new_array(shape)
-        import torch
-
-        pinned: npt.NDArray[np.uint8] = torch.empty(
-            shape, dtype=torch.uint8, pin_memory=True
-        ).numpy()
-        return pinned
 
 
 def new_array(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -133,8 +180,9 @@ def to_device(
 ) -> dict[str, Any]:
     """Bring a batch to an accelerator; the video becomes what a model takes, there.
 
-    Bytes travel, a quarter of what floats would be: from page-locked memory and without waiting,
-    so that the copy runs while the host goes on. Conversion and normalisation run on the device.
+    Bytes travel, a quarter of what floats would be (with ``pixels="yuv"`` an eighth): from
+    page-locked memory and without waiting, so that the copy runs while the host goes on. Colours,
+    conversion and normalisation are worked out on the device.
 
     Args:
         batch: A batch or a sample of a stream with ``output="torch"``.
@@ -145,11 +193,12 @@ def to_device(
             given.
 
     Returns:
-        The batch with its tensors on the device; ``video`` contiguous (…, T, C, H, W) there.
+        The batch with its tensors on the device; ``video`` contiguous (…, T, C, H, W) there, made
+        of ``yuv`` where the batch has that.
 
     Raises:
         MissingExtra: torch is not installed.
-        UsageError: `dtype` is no floating type, or the batch holds no tensor ``video``.
+        UsageError: `dtype` is no floating type, or the batch holds no tensor ``video`` or ``yuv``.
     """
     if find_spec("torch") is None:
         raise MissingExtra("torch", extra="train")
@@ -158,7 +207,7 @@ def to_device(
     dtype = dtype or torch.float32
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise UsageError(f"dtype={dtype!r}: expected a floating type such as torch.float16.")
-    if not isinstance(batch.get("video"), torch.Tensor):
+    if not any(isinstance(batch.get(name), torch.Tensor) for name in ("video", "yuv")):
         raise UsageError("the batch holds no tensor 'video'.", hint='Load it with output="torch".')
     target = torch.device(device)
 
@@ -170,13 +219,41 @@ def to_device(
         return value.to(target, non_blocking=True)
 
     out = {name: moved(value) for name, value in batch.items()}
+    video = _rgb(out.pop("yuv")) if "yuv" in out else out["video"].contiguous()
     # (v / 255 - mean) / std in one multiplication and one addition.
     mean, std = mean or (0.0, 0.0, 0.0), std or (1.0, 1.0, 1.0)
     scale = tuple(1 / (255 * s) for s in std)
     shift = tuple(-m / s for m, s in zip(mean, std, strict=True))
-    video = out["video"].contiguous() * _of_channels(scale, target)
+    video = video * _of_channels(scale, target)
     out["video"] = video.add_(_of_channels(shift, target)).to(dtype)
     return out
+
+
+def _rgb(planes: Any) -> Any:
+    """Planes, uint8 (…, H * 3 / 2, W), as RGB from 0 to 255, float (…, 3, H, W).
+
+    BT.601 in studio range (ITU-R BT.601-7, 2.5): Y from 16 to 235, U and V 112 around 128. Four
+    pixels share one U and V, as in the decoders that give RGB.
+    """
+    import torch
+
+    *rest, rows, width = planes.shape
+    height = rows * 2 // 3
+    y, u, v = planes.split([height, height // 4, height // 4], dim=-2)
+    y = (y.to(torch.float32) - 16) * (255 / 219)
+
+    def spread(plane: Any) -> Any:
+        plane = (plane.reshape(*rest, height // 2, width // 2).to(torch.float32) - 128) / 112
+        return plane.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    # What is left of red and blue without luma has half the range of U and V.
+    red, blue = 255 * (1 - _RED) * spread(v), 255 * (1 - _BLUE) * spread(u)
+    green = (_RED * red + _BLUE * blue) / (_RED + _BLUE - 1)
+    return torch.stack([y + red, y + green, y + blue], dim=-3).clamp_(0, 255)
+
+
+_RED, _BLUE = 0.299, 0.114
+"""Their part of luma (BT.601)."""
 
 
 @cache

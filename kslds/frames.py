@@ -11,6 +11,8 @@ import io
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, cast
@@ -20,19 +22,25 @@ import numpy as np
 import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
-from kslds.errors import MediaError, MissingExtra
+from kslds import mp4
+from kslds.errors import MediaError, MissingExtra, UsageError
 
 MAX_SIDE = 8192
 """Longest side of a frame that is read, in pixels."""
 
 Frames = npt.NDArray[np.uint8]
-"""uint8 (T, H, W, 3), RGB."""
+"""uint8 (T, H, W, 3), RGB; or (T, H * 3 / 2, W), planes."""
 
 _of_thread = threading.local()
 
 
 def read_frames(
-    data: bytes, *, indices: Sequence[int], out: Frames | None = None, reader: str = "pyav"
+    data: bytes,
+    *,
+    indices: Sequence[int],
+    out: Frames | None = None,
+    reader: str = "pyav",
+    planes: bool = False,
 ) -> Frames:
     """Frames of one of our own clips (`mp4` bytes). Lets other threads run meanwhile.
 
@@ -41,14 +49,18 @@ def read_frames(
         indices: Frame numbers, any order, repeats allowed.
         out: Where they go, C-contiguous; a new array if not given.
         reader: One of `READERS`, which all give the same pixels.
+        planes: Not RGB, but the planes that are stored (I420), as `planes_shape` says; by
+            ``pyav`` only.
 
     Returns:
-        uint8 (T, H, W, 3), RGB; `out` if given.
+        uint8 (T, H, W, 3), RGB, or (T, H * 3 / 2, W), planes; `out` if given.
 
     Raises:
         MediaError: The bytes are not a clip that holds these frames, or not of this size.
     """
     try:
+        if planes:
+            return _pyav_frames(data, indices, out, planes=True)
         return READERS[reader](data, indices, out)
     except (av.FFmpegError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, MediaError):
@@ -56,27 +68,67 @@ def read_frames(
         raise MediaError(f"the clip cannot be decoded: {error}.", code="K331") from error
 
 
-def _pyav_frames(data: bytes, indices: Sequence[int], out: Frames | None) -> Frames:
-    with av.open(io.BytesIO(data)) as container:
-        stream = container.streams.video[0]
-        decoder = stream.codec_context
+def planes_shape(height: int, width: int) -> tuple[int, int]:
+    """The shape of a frame as planes, a row of W bytes after the other (I420).
+
+    H rows of Y, then U and V of (H / 2, W / 2) each, two of their rows in one of W.
+
+    Raises:
+        UsageError: H is not a multiple of 4, or W not of 2.
+    """
+    if height % 4 or width % 2:
+        raise UsageError(
+            f"frames of {width} × {height} do not fit into planes; expected a height that is a "
+            "multiple of 4.",
+            hint='Leave pixels="yuv" away.',
+        )
+    return height * 3 // 2, width
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Coded:
+    """A clip before it is decoded."""
+
+    decoder: Any
+    times: Sequence[int]
+    """Of each packet, when it is shown, in the order of decoding."""
+    keyframes: AbstractSet[int]
+    """Numbers of packets."""
+    packet: Callable[[int], Any]
+    """Number → what the decoder takes."""
+    height: int
+    width: int
+
+
+def _pyav_frames(
+    data: bytes, indices: Sequence[int], out: Frames | None, *, planes: bool = False
+) -> Frames:
+    with ExitStack() as stack:
+        clip = _ours(data) or _any_form(data, stack)
         # One thread a clip: many clips are read at a time, and a clip is soon read.
-        decoder.thread_count = 1
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        shown = sorted(cast(int, packet.pts) for packet in packets)
-        out = _place(out, (len(indices), decoder.height, decoder.width, 3))
+        clip.decoder.thread_count = 1
+        size = planes_shape(clip.height, clip.width) if planes else (clip.height, clip.width, 3)
+        out = _place(out, (len(indices), *size))
+        shown = sorted(clip.times)
         places: dict[int, list[int]] = {}
         for place, index in enumerate(indices):
             if not 0 <= index < len(shown):
                 raise IndexError(f"it has {len(shown)} frames, none of them is number {index}")
             places.setdefault(shown[index], []).append(place)
-        for packet in [*_needed(packets, wanted=set(places)), None]:
+        numbers = _needed(clip.times, keyframes=clip.keyframes, wanted=set(places))
+        copy = _copy_planes if planes else _copy_rgb
+        for number in [*numbers, None]:
             if not places:
                 break
-            for frame in decoder.decode(packet):
+            for frame in clip.decoder.decode(None if number is None else clip.packet(number)):
+                if (frame.height, frame.width) != (clip.height, clip.width):
+                    raise ValueError(
+                        f"a frame has {frame.width} × {frame.height}, the clip {clip.width} × "
+                        f"{clip.height}"
+                    )
                 first, *others = places.pop(cast(int, frame.pts), (None,))
                 if first is not None:
-                    _copy_rgb(frame, out[first])
+                    copy(frame, out[first])
                     for place in others:
                         out[place] = out[first]
     if places:
@@ -84,22 +136,69 @@ def _pyav_frames(data: bytes, indices: Sequence[int], out: Frames | None) -> Fra
     return out
 
 
-def _needed(packets: Sequence[Any], *, wanted: AbstractSet[int]) -> list[Any]:
-    """The packets to decode for frames at these times, in the order of decoding.
+def _ours(data: bytes) -> _Coded | None:
+    """A clip in the form that kslds writes, of which no more is read than is decoded."""
+    track = mp4.track(data)
+    if track is None:
+        return None
+    decoder = av.CodecContext.create(_h264(), "r")
+    decoder.extradata = track.settings
+
+    def packet(number: int) -> Any:
+        start = track.starts[number]
+        found = av.Packet(data[start : start + track.sizes[number]])
+        found.pts = number
+        return found
+
+    return _Coded(
+        decoder=decoder,
+        times=range(len(track.sizes)),
+        keyframes=track.keyframes,
+        packet=packet,
+        height=track.height,
+        width=track.width,
+    )
+
+
+@cache
+def _h264() -> Any:
+    return av.codec.Codec("h264", "r")
+
+
+def _any_form(data: bytes, stack: ExitStack) -> _Coded:
+    """Any clip that FFmpeg reads; stays open until the stack is left."""
+    container = stack.enter_context(av.open(io.BytesIO(data)))
+    stream = container.streams.video[0]
+    if cast(Any, stream.codec_context) is None:
+        raise ValueError("its codec is unknown")
+    packets = [packet for packet in container.demux(stream) if packet.size]
+    return _Coded(
+        decoder=stream.codec_context,
+        times=[cast(int, packet.pts) for packet in packets],
+        keyframes={number for number, packet in enumerate(packets) if packet.is_keyframe},
+        packet=packets.__getitem__,
+        height=stream.codec_context.height,
+        width=stream.codec_context.width,
+    )
+
+
+def _needed(
+    times: Sequence[int], *, keyframes: AbstractSet[int], wanted: AbstractSet[int]
+) -> Sequence[int]:
+    """Numbers of the packets to decode for frames at these times, in the order of decoding.
 
     A frame needs those from its keyframe on, and none after itself. Where frames are shown in
     another order than they are decoded, all are needed.
     """
-    pts = [packet.pts for packet in packets]
-    if pts != sorted(pts):
-        return list(packets)
-    needed: list[Any] = []
+    if not isinstance(times, range) and list(times) != sorted(times):
+        return range(len(times))
+    needed: list[int] = []
     follows = False
-    for packet in reversed(packets):
-        follows = follows or packet.pts in wanted
+    for number in range(len(times) - 1, -1, -1):
+        follows = follows or times[number] in wanted
         if follows:
-            needed.append(packet)
-        follows = follows and not packet.is_keyframe
+            needed.append(number)
+        follows = follows and number not in keyframes
     return needed[::-1]
 
 
@@ -109,11 +208,23 @@ def _copy_rgb(frame: Any, out: Frames) -> None:
         # Kept, because its tables take longer to make than a frame to convert.
         scaler = _of_thread.scaler = VideoReformatter()
     plane = scaler.reformat(frame, format="rgb24", threads=1).planes[0]
-    height, width, _ = out.shape
-    if (plane.height, plane.width) != (height, width):
-        raise ValueError(f"a frame has {plane.width} × {plane.height}, not {width} × {height}")
-    rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(height, plane.line_size)
-    out[...] = rows[:, : width * 3].reshape(out.shape)
+    out[...] = _rows(plane, out.shape[1] * 3).reshape(out.shape)
+
+
+def _copy_planes(frame: Any, out: Frames) -> None:
+    if frame.format.name != "yuv420p":
+        raise ValueError(f"its frames are {frame.format.name}, not yuv420p")
+    width, first = out.shape[1], 0
+    for plane in frame.planes:
+        last = first + plane.height * plane.width // width
+        out[first:last].reshape(plane.height, -1)[...] = _rows(plane, plane.width)
+        first = last
+
+
+def _rows(plane: Any, width: int) -> Frames:
+    """The bytes of a plane without what pads its rows."""
+    rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, :width]
 
 
 def _place(out: Frames | None, shape: tuple[int, ...]) -> Frames:

@@ -8,14 +8,19 @@ and workers that go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
+
+_LONG = 1 << 16
+"""From here on the places of a permutation are worked out when they are needed."""
+_ROUNDS = 8
 
 
 class Order(Protocol):
@@ -27,6 +32,9 @@ class Order(Protocol):
 
     def epoch(self, epoch: int) -> Rows:
         """The row at every place of an epoch, counted from 0."""
+
+    def at(self, epoch: int) -> Callable[[Rows], Rows]:
+        """Places of an epoch → their rows, for who needs some of them."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +51,48 @@ class Plain:
 
     def epoch(self, epoch: int) -> Rows:
         """A full permutation."""
+        return self.at(epoch)(np.arange(self.length))
+
+    def at(self, epoch: int) -> Callable[[Rows], Rows]:
+        """A full permutation, of which any part can be worked out alone where it is long."""
         if self.seed is None:
-            return self.rows
-        rng = np.random.Generator(np.random.PCG64([*self.seed, epoch]))
-        return self.rows[rng.permutation(self.length)]
+            return self.rows.__getitem__
+        seed = [*self.seed, epoch]
+        if self.length > _LONG:
+            permuted = partial(_permuted, length=self.length, seed=seed)
+            return lambda places: self.rows[permuted(places)]
+        rng = np.random.Generator(np.random.PCG64(seed))
+        return self.rows[rng.permutation(self.length)].__getitem__
+
+
+def _permuted(places: Rows, *, length: int, seed: Sequence[int]) -> Rows:
+    """Where a permutation of [0, length) takes these places.
+
+    A Feistel network over the bits of a place: every round changes one half of them by a mix of the
+    other half and a key, which can be undone, so that no two places meet. What comes out above the
+    length goes through again (cycle walking: Black & Rogaway, Ciphers with Arbitrary Finite
+    Domains, 2002). The mix is that of SplitMix64 (Steele et al. 2014).
+    """
+    bits = (length - 1).bit_length()
+    low = np.uint64(bits // 2)
+    masks = np.uint64((1 << bits // 2) - 1), np.uint64((1 << bits - bits // 2) - 1)
+    keys = np.random.SeedSequence(seed).generate_state(_ROUNDS, np.uint64)
+    out = places.astype(np.uint64)
+    again = np.arange(len(out))
+    while len(again):
+        right, left = out[again] & masks[0], out[again] >> low
+        for number, key in enumerate(keys):
+            mixed = (left if number % 2 else right) + key
+            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            mixed ^= mixed >> np.uint64(31)
+            if number % 2:
+                right ^= mixed & masks[0]
+            else:
+                left ^= mixed & masks[1]
+        out[again] = (left << low) | right
+        again = again[out[again] >= length]
+    return out.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -68,6 +114,10 @@ class Mixed:
     def length(self) -> int:
         """Places of an epoch: the sum of the shares."""
         return sum(self.shares)
+
+    def at(self, epoch: int) -> Callable[[Rows], Rows]:
+        """The rows of all orders, in turn, at some places."""
+        return self.epoch(epoch).__getitem__
 
     def epoch(self, epoch: int) -> Rows:
         """The rows of all orders, in turn."""
@@ -93,7 +143,7 @@ def _strung(order: Order, *, start: int, number: int) -> Rows:
     parts = [np.empty(0, np.int64)]
     while number:
         epoch, first = divmod(start, order.length)
-        parts.append(order.epoch(epoch)[first : first + number])
+        parts.append(order.at(epoch)(np.arange(first, min(first + number, order.length))))
         start += len(parts[-1])
         number -= len(parts[-1])
     return np.concatenate(parts)

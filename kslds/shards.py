@@ -12,10 +12,12 @@ import csv
 import hashlib
 import io
 import json
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +34,9 @@ from kslds.schema import Clip, Recording
 from kslds.video import ENCODINGS
 
 FORMATS = ("webdataset", "parquet")
+
+_LAYOUT = 2
+"""Raised whenever the same clips give other shards, so that those of before are made again."""
 
 _ROW_GROUP_BYTES = 100 << 20
 """The Hub's viewer refuses row groups much above this (HUB guide: 100–300 MB)."""
@@ -104,11 +109,15 @@ def origins(dataset: Dataset) -> dict[str, Origin]:
     """
     stated = dataset.provenance
     name, licence = stated.get("name"), stated.get("licence")
-    own = key_of(name, prefix="corpus") if name else None
-    return {
-        row.recording_id: Origin(corpus=row.corpus or own, licence=row.licence or licence)
-        for row in dataset.read("recordings", Recording)
-    }
+    own = Origin(corpus=key_of(name, prefix="corpus") if name else None, licence=licence)
+    found = defaultdict(
+        lambda: own
+    )  # of clips that were not cut here, whose recordings are unknown
+    for row in dataset.read("recordings", Recording) if dataset.has("recordings") else ():
+        found[row.recording_id] = Origin(
+            corpus=row.corpus or own.corpus, licence=row.licence or licence
+        )
+    return found
 
 
 def sample_fields(
@@ -205,14 +214,19 @@ def _samples(
                 open_packs[tar] = stack.enter_context(pack.PackReader(tar))
             reader = open_packs[tar]
             fields = sample_fields(clip, classes=classes, origin=origin_of[clip.recording_id])
+            data = reader.read(clip.clip_id, field=field)
             if encoding == "jpeg":
                 facts = json.loads(reader.read(clip.clip_id, field="json"))
-                fields["frame_sizes"] = facts["frame_sizes"]
+                fields |= _frames_apart(data, facts["frame_sizes"])
             points = reader.read(clip.clip_id, field=pose.FIELD) if poses else None
-            yield (
-                _Sample(clip=clip, tar=tar, fields=fields, poses=points),
-                reader.read(clip.clip_id, field=field),
-            )
+            yield _Sample(clip=clip, tar=tar, fields=fields, poses=points), data
+
+
+def _frames_apart(data: bytes, sizes: Sequence[int]) -> dict[str, Any]:
+    """What a reader needs to read single frames, and to know that they are those."""
+    ends = accumulate(sizes)
+    frames = [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    return {"frame_sizes": sizes, "frame_crc32": [zlib.crc32(frame) for frame in frames]}
 
 
 def _write_tars(
@@ -391,7 +405,12 @@ class _Content:
     ) -> dict[str, Any]:
         """Make a folder's shards unless they are there; returns its index."""
         located = _locate(packs, encoding)
-        made_from = [self.sha256, self.max_mb, sorted({t.name for t, _ in located.values()})]
+        made_from = [
+            _LAYOUT,
+            self.sha256,
+            self.max_mb,
+            sorted({t.name for t, _ in located.values()}),
+        ]
         document: dict[str, Any] = {
             "format_version": schema.FORMAT_VERSION,
             "name": self.name,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -17,7 +19,7 @@ import pyarrow.parquet as pq
 
 from kslds import pose, schema
 from kslds.errors import CorruptData, IncompleteDataset, MediaError, MissingFile, UsageError
-from kslds.frames import MAX_SIDE, read_frames, read_jpegs
+from kslds.frames import MAX_SIDE, planes_shape, read_frames, read_jpegs
 from kslds.pack import SHARD_NAME
 from kslds.storage import Cache, Storage, name_of
 from kslds.video import ENCODINGS
@@ -31,7 +33,6 @@ Frames = Callable[[int], Sequence[int]]
 """Number of frames of a clip → which to read."""
 
 _POSE = "pose.npy"
-_INDEX_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,113 @@ class _Members:
     """(samples, 32)."""
 
 
+class _Table:
+    """The index of one shard, a row for each sample, and where the members of each field lie.
+
+    Args:
+        data: The index.
+        field: What the video is called, of which every sample has one.
+
+    Raises:
+        KeyError: A sample has no JSON.
+    """
+
+    def __init__(self, data: bytes, *, field: str) -> None:
+        # Not with Arrow's functions on columns, which import pandas, nor with its threads, which
+        # may still hold the bytes, a thing of Python, when the interpreter ends.
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["field"])
+        names = ["key", "field", "offset", "size", "sha256"]
+        table = file.read(names, use_threads=False).combine_chunks()
+        keys, fields, offset, size, sha256 = (
+            column.chunk(0) if column.num_chunks else pa.array([], column.type)
+            for column in table.columns
+        )
+        keys, numbers = _texts(keys), np.from_dlpack(fields.indices)
+        offsets, sizes = np.from_dlpack(offset), np.from_dlpack(size)
+        hashes = np.frombuffer(bytes.fromhex(_texts(sha256).tobytes().decode()), np.uint8)
+        hashes = hashes.reshape(-1, 32)
+        rows = {
+            name: np.flatnonzero(numbers == number)
+            for number, name in enumerate(fields.dictionary.to_pylist())
+        }
+        none = np.empty(0, np.int64)
+        self.keys = keys[rows.get(field, none)]
+        self.members: dict[str, _Members] = {}
+        for name in (field, "json", _POSE):
+            found = _matched(keys, rows.get(name, none), wanted=self.keys)
+            there = found >= 0
+            if name != _POSE and not there.all():
+                raise KeyError(f"{self.keys[~there][0].decode()}.{name}")
+            self.members[name] = _Members(
+                offset=np.where(there, offsets[found], -1),
+                size=np.where(there, sizes[found], -1),
+                sha256=hashes[found],
+            )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a sample is."""
+
+    shard: str
+    table: _Table
+    row: int
+    """In the table."""
+
+    @property
+    def key(self) -> str:
+        return cast(bytes, self.table.keys[self.row]).decode()
+
+    def has(self, field: str) -> bool:
+        return self.size(field) >= 0
+
+    def offset(self, field: str) -> int:
+        return int(self.table.members[field].offset[self.row])
+
+    def size(self, field: str) -> int:
+        return int(self.table.members[field].size[self.row])
+
+    def sha256(self, field: str) -> bytes:
+        return bytes(self.table.members[field].sha256[self.row])
+
+
+def _texts(column: Any) -> npt.NDArray[np.bytes_]:
+    """A column of ASCII text as an array."""
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    lengths = np.diff(ends)
+    if not len(lengths) or lengths.min() < lengths.max():
+        return np.array([text.encode("ascii") for text in column.to_pylist()], np.bytes_)
+    text = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    return text.view(f"S{lengths[0]}")
+
+
+def _matched(
+    keys: npt.NDArray[np.bytes_], rows: npt.NDArray[np.int64], *, wanted: npt.NDArray[np.bytes_]
+) -> npt.NDArray[np.int64]:
+    """For each wanted key, the one of the rows that has it; -1 where none has."""
+    if np.array_equal(keys[rows], wanted):  # as kslds writes them
+        return rows
+    order = rows[np.argsort(keys[rows], kind="stable")]
+    place = np.searchsorted(keys[order], wanted, side="right") - 1
+    found = np.full(len(wanted), -1)
+    known = place >= 0
+    found[known] = order[place[known]]
+    found[keys[found] != wanted] = -1
+    return found
+
+
 class Side:
     """The samples of one side of a split, by row.
 
-    The index is kept as columns, some 200 bytes a sample.
+    The index of a shard is read when its first sample is. It is kept as columns, some 200 bytes a
+    sample.
 
     Args:
         storage: Where the dataset is.
         index: Its `index.json`, from `read_index`.
         split: The side.
         cache: Where bytes of samples are kept, if anywhere.
-
-    Raises:
-        CorruptData: An index is damaged, or its hash is another one than `index.json` states.
     """
 
     def __init__(
@@ -65,6 +160,8 @@ class Side:
         self.storage = storage
         self.classes: tuple[str, ...] = tuple(index["classes"])
         self.dataset_sha256: str = index["dataset_sha256"]
+        self.has_poses = bool(index["pose_points"])
+        """Have the samples keypoints?"""
         self._cache = cache
         self._encoding = ENCODINGS[index["encoding"]]
         self._folder = f"shards/{self._encoding.name}"
@@ -73,153 +170,196 @@ class Side:
             if not SHARD_NAME.fullmatch(shard["file"]):
                 raise ValueError(f"{shard['file']!r} is not the name of a shard")
         self._shards = [f"{self._folder}/{shard['file']}" for shard in shards]
-        with ThreadPoolExecutor(_INDEX_READERS) as pool:  # many requests, where it is remote
-            tables = list(pool.map(self._read_index, shards))
-        self._shard = np.repeat(np.arange(len(shards)), [len(keys) for keys, _ in tables])
-        self._keys = np.concatenate([np.empty(0, "S1"), *(keys for keys, _ in tables)])
-        self._members = {
-            field: _Members(
-                offset=np.concatenate([members[field].offset for _, members in tables]),
-                size=np.concatenate([members[field].size for _, members in tables]),
-                sha256=np.concatenate([members[field].sha256 for _, members in tables]),
-            )
-            for field in (self._encoding.field, "json", _POSE)
-            if any(field in members for _, members in tables)
-        }
+        self._sha256 = [str(shard["index_sha256"]) for shard in shards]
+        samples = [shard["samples"] for shard in shards]
+        if not all(type(number) is int and 0 <= number < 2**40 for number in samples):
+            raise ValueError(f"the numbers of samples are {samples!r:.60}")
+        self._starts = np.cumsum([0, *samples])
+        self._tables: list[_Table | None] = [None] * len(shards)
+        self._locks: dict[tuple[int, int], threading.Lock] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_locks": {}}
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return int(self._starts[-1])
 
-    @property
-    def has_poses(self) -> bool:
-        """Has any sample keypoints?"""
-        return _POSE in self._members and bool((self._members[_POSE].size >= 0).any())
+    def _at(self, row: int) -> _Place:
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        table = self._tables[number]
+        if table is None:
+            # By process: a lock that was held when this one was forked is never let go here.
+            with self._locks.setdefault((os.getpid(), number), threading.Lock()):
+                table = self._tables[number] or self._read_table(number)
+                self._tables[number] = table
+        return _Place(self._shards[number], table, row - int(self._starts[number]))
 
-    def _read_index(
-        self, shard: Mapping[str, Any]
-    ) -> tuple[npt.NDArray[np.bytes_], dict[str, _Members]]:
-        name = shard["file"].removesuffix(".tar") + ".index.parquet"
-        data = self.storage.read(f"{self._folder}/{name}")
-        if hashlib.sha256(data).hexdigest() != shard["index_sha256"]:
+    def _read_table(self, number: int) -> _Table:
+        name = self._shards[number].removesuffix(".tar") + ".index.parquet"
+        data = self.storage.read(name)
+        at = f"{self.storage.path}: {name}"
+        if hashlib.sha256(data).hexdigest() != self._sha256[number]:
+            raise CorruptData(f"{at} does not have the hash that index.json states.", hint=AGAIN)
+        try:
+            table = _Table(data, field=self._encoding.field)
+        except (KeyError, ValueError, pa.ArrowException) as error:
+            raise CorruptData(f"{at} is not an index of a shard: {error!r}.", hint=AGAIN) from error
+        stated = int(self._starts[number + 1] - self._starts[number])
+        if len(table.keys) != stated:
             raise CorruptData(
-                f"{self.storage.path}: {self._folder}/{name} does not have the hash that "
-                "index.json states.",
-                hint=AGAIN,
+                f"{at} has {len(table.keys)} samples; index.json states {stated}.", hint=AGAIN
             )
-        # Not with Arrow's functions on columns, which import pandas.
-        table = pq.ParquetFile(pa.BufferReader(data)).read().combine_chunks()
-        columns = {name: table[name].to_pylist() for name in ("key", "field", "sha256")}
-        offset, size = (
-            np.concatenate([[-1], np.from_dlpack(table[n].chunk(0))]) for n in ("offset", "size")
-        )
-        sha256 = np.frombuffer(bytes.fromhex("".join(["00" * 32, *columns["sha256"]])), np.uint8)
-        rows: dict[str, dict[str, int]] = {self._encoding.field: {}, "json": {}, _POSE: {}}
-        for row, (key, field) in enumerate(zip(columns["key"], columns["field"], strict=True), 1):
-            rows.setdefault(field, {})[key] = row
-        keys = list(rows[self._encoding.field])
-        members = {}
-        for field in (self._encoding.field, "json", _POSE):
-            # Row 0 stands for a member that is not there; only poses may not be.
-            found = [rows[field].get(k, 0) if field == _POSE else rows[field][k] for k in keys]
-            members[field] = _Members(offset[found], size[found], sha256.reshape(-1, 32)[found])
-        return np.array(keys, dtype=np.bytes_), members
+        return table
 
     # one sample
 
-    def key(self, row: int) -> str:
-        """A sample's key."""
-        return cast(bytes, self._keys[row]).decode()
-
     def where(self, row: int) -> str:
         """A sample's place in words: the dataset, the shard and the key."""
-        return f"{self.storage.path}: {self._shards[self._shard[row]]}: {self.key(row)}"
+        return self._named(self._at(row))
+
+    def _named(self, place: _Place) -> str:
+        return f"{self.storage.path}: {place.shard}: {place.key}"
 
     def fields(self, row: int) -> dict[str, Any]:
-        """A sample's fields, null where unknown, and its `key`; nothing of its video is read."""
-        (text,) = self._read(row, "json")
-        fields = self._parsed(row, text)
-        fields.pop("frame_sizes", None)
+        """A sample's fields, null where unknown, and its `key`; nothing of its video is read.
+
+        Raises:
+            CorruptData: The index of its shard is damaged, or the bytes are not those of the index.
+        """
+        place = self._at(row)
+        (text,) = self._read(place, "json")
+        fields = self._parsed(place, text)
+        for name in ("frame_sizes", "frame_crc32"):
+            fields.pop(name, None)
         return fields
 
-    def sample(self, row: int, *, frames: Frames, slot: Slot) -> dict[str, Any]:
+    def sample(
+        self, row: int, *, frames: Frames, slot: Slot, planes: bool = False
+    ) -> dict[str, Any]:
         """A sample's fields, null where unknown, with its `key`, `video` and `pose`.
 
         Args:
             row: The sample.
             frames: Which frames to read.
             slot: Where they go.
+            planes: Not RGB but planes, (T, H * 3 / 2, W); of H.264 only.
 
         Returns:
             Fields; ``video`` uint8 (T, H, W, 3), the slot; ``pose`` float32 (T, P, D) where the
             side has poses, NaN where this sample has none.
 
         Raises:
-            CorruptData: The bytes are not those of the index, or its JSON says what is not so.
+            CorruptData: The index of its shard is damaged, the bytes are not those of the index,
+                or the sample's JSON says what is not so.
             MediaError: The clip does not hold these frames.
             UsageError: The slot does not take them.
         """
-        names = [self._encoding.field, "json"]
-        if self._members[_POSE].size[row] >= 0:
-            names.append(_POSE)
-        video, text, *rest = self._read(row, *names)
-        fields = self._parsed(row, text)
+        place, video = self._at(row), self._encoding.field
+        names = ["json", _POSE] if place.has(_POSE) else ["json"]
+        if not self._apart:
+            names.append(video)
+        found = dict(zip(names, self._read(place, *names), strict=True))
+        fields = self._parsed(place, found["json"])
         try:
             number, height, width = (fields[n] for n in ("num_frames", "height", "width"))
-            if not (0 < number <= len(video) and 0 < max(height, width) <= MAX_SIDE):
+            if not (0 < number <= place.size(video) and 0 < max(height, width) <= MAX_SIDE):
                 raise ValueError(f"{number} frames of {width} × {height}")
             indices = frames(number)
-            out = slot((len(indices), height, width, 3))
-            sizes = fields.pop("frame_sizes", None)
-            if sizes is None:
-                read_frames(video, indices=indices, out=out)
+            shape = planes_shape(height, width) if planes else (height, width, 3)
+            out = slot((len(indices), *shape))
+            sizes, checks = (fields.pop(n, None) for n in ("frame_sizes", "frame_crc32"))
+            if self._encoding.name == "jpeg":
+                jpegs = self._jpegs(place, found.get(video), sizes=sizes, checks=checks)
+                read_jpegs([jpegs(i) for i in indices], out=out)
             else:
-                ends = np.cumsum(sizes).tolist()
-                read_jpegs([video[ends[i] - sizes[i] : ends[i]] for i in indices], out=out)
+                read_frames(found[video], indices=indices, out=out, planes=planes)
             fields["video"] = out
-            if self._pose_shape:
-                rows = [pose.decode(data) for data in rest]
+            if self.has_poses:
                 fields["pose"] = (
-                    rows[0][indices]
-                    if rows
+                    pose.decode(found[_POSE])[indices]
+                    if _POSE in found
                     else np.full((len(indices), *self._pose_shape), np.nan, np.float32)
                 )
         except MediaError as error:
-            raise MediaError(f"{self.where(row)}: {error.what}", code=error.code) from error
+            raise MediaError(f"{self._named(place)}: {error.what}", code=error.code) from error
         except UsageError as error:  # from the slot
-            raise UsageError(f"{self.where(row)}: {error.what}", hint=error.hint) from error
+            raise UsageError(f"{self._named(place)}: {error.what}", hint=error.hint) from error
         except (LookupError, TypeError, ValueError) as error:
             raise CorruptData(
-                f"{self.where(row)}: the sample's JSON does not fit its clip: {error!r}.",
+                f"{self._named(place)}: the sample's JSON does not fit its clip: {error!r}.",
                 hint=AGAIN,
             ) from error
         return fields
 
+    @property
+    def _apart(self) -> bool:
+        """Are frames read one by one? Where a request costs little, and a clip is many times what
+        is read of it.
+        """
+        return self._encoding.name == "jpeg" and self.storage.is_local and self._cache is None
+
+    def _jpegs(
+        self,
+        place: _Place,
+        video: bytes | None,
+        *,
+        sizes: Sequence[int],
+        checks: Sequence[int] | None,
+    ) -> Callable[[int], bytes]:
+        """The frames of a clip by their number, out of its bytes or from where it is stored."""
+        field = self._encoding.field
+        ends = np.cumsum(sizes).tolist()
+        if min(sizes) < 0 or ends[-1] != place.size(field):
+            raise ValueError(f"frames of {ends[-1]} bytes in a clip of {place.size(field)}")
+        if video is None and checks is None:  # written before frames had checks
+            (video,) = self._read(place, field)
+        if video is not None:
+            whole = video
+            return lambda i: whole[ends[i] - sizes[i] : ends[i]]
+        start, checked = place.offset(field), cast("Sequence[int]", checks)
+
+        def frame(i: int) -> bytes:
+            first = start + ends[i] - sizes[i]
+            data = self.storage.read(place.shard, start=first, size=sizes[i])
+            if zlib.crc32(data) != checked[i]:
+                raise self._wrong_bytes(place, field)
+            return data
+
+        return frame
+
     @cached_property
     def _pose_shape(self) -> tuple[int, ...]:
-        """(P, D); nothing where no sample has poses."""
-        if not self.has_poses:
-            return ()
-        row = int(np.argmax(self._members[_POSE].size >= 0))
-        (data,) = self._read(row, _POSE)
+        """(P, D)."""
+        places = (self._at(row) for row in range(len(self)))
+        first = next((place for place in places if place.has(_POSE)), None)
+        if first is None:
+            raise ValueError("index.json names points, and no sample has any")
+        (data,) = self._read(first, _POSE)
         return pose.decode(data).shape[1:]
 
-    def _parsed(self, row: int, text: bytes) -> dict[str, Any]:
+    def _parsed(self, place: _Place, text: bytes) -> dict[str, Any]:
         try:
             fields = json.loads(text)
             label = fields.pop("label")
             if label is not None and label not in range(len(self.classes)):
                 raise ValueError(f"label {label!r:.40} of {len(self.classes)}")
-            return {"key": self.key(row), "label": label, **fields}
+            return {"key": place.key, "label": label, **fields}
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise CorruptData(
-                f"{self.where(row)}.json is not the JSON of a sample: {error!r}.", hint=AGAIN
+                f"{self._named(place)}.json is not the JSON of a sample: {error!r}.", hint=AGAIN
             ) from error
 
-    def _read(self, row: int, *names: str) -> list[bytes]:
+    def _wrong_bytes(self, place: _Place, name: str) -> CorruptData:
+        return CorruptData(
+            f"{self.storage.path}: {place.shard}: the bytes of {place.key}.{name} are not those of "
+            "its index.",
+            hint=AGAIN,
+        )
+
+    def _read(self, place: _Place, *names: str) -> list[bytes]:
         """The bytes of members that lie side by side, checked against the index."""
-        members = [self._members[name] for name in names]
-        spans = [(int(m.offset[row]), int(m.size[row])) for m in members]
-        hashes = [m.sha256[row].tobytes() for m in members]
+        spans = [(place.offset(name), place.size(name)) for name in names]
+        hashes = [place.sha256(name) for name in names]
         start = min(offset for offset, _ in spans)
         size = max(offset + size for offset, size in spans) - start
 
@@ -234,15 +374,10 @@ class Side:
             parts, wrong = cut(cached)
             if not wrong:
                 return parts
-        shard = self._shards[self._shard[row]]
-        data = self.storage.read(shard, start=start, size=size)
+        data = self.storage.read(place.shard, start=start, size=size)
         parts, wrong = cut(data)
         if wrong:
-            raise CorruptData(
-                f"{self.storage.path}: {shard}: the bytes of {self.key(row)}.{wrong[0]} are not "
-                "those of its index.",
-                hint=AGAIN,
-            )
+            raise self._wrong_bytes(place, wrong[0])
         if self._cache is not None:
             self._cache.put(entry, data)
         return parts

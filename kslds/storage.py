@@ -92,9 +92,10 @@ class _Handle:
     def __init__(self, path: str) -> None:
         self.number = os.open(path, os.O_RDONLY)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        # Bound here, because modules are gone when the last files close at the end of a process.
         if hasattr(self, "number"):
-            os.close(self.number)
+            close(self.number)
 
 
 class _Folder:

@@ -75,11 +75,18 @@ def write_shards(
                 if "pose" in one:
                     writer.add(one["key"], field="pose.npy", data=pose.encode(one["pose"]))
         index = pack.index_path(path).read_bytes()
-        entries.append({"file": path.name, "index_sha256": hashlib.sha256(index).hexdigest()})
+        entries.append(
+            {
+                "file": path.name,
+                "samples": len(samples[first : first + each]),
+                "index_sha256": hashlib.sha256(index).hexdigest(),
+            }
+        )
     document = {
         "format_version": 1,
         "encoding": encoding,
         "classes": list(classes),
+        "pose_points": ["body/0", "body/1"] if any("pose" in one for one in samples) else [],
         "dataset_sha256": hashlib.sha256(repr([s["fields"] for s in samples]).encode()).hexdigest(),
         "splits": {"train": {"shards": entries}},
     }

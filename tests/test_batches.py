@@ -527,6 +527,108 @@ def test_to_device_normalises(small: Dataset) -> None:
         kslds.to_device(next(iter(kslds.load(small.root, num_frames=1))), "cpu")
 
 
+@pytest.mark.parametrize("batch_size", [None, 3])
+@pytest.mark.parametrize("windows", [1, 2])
+def test_planes_become_the_same_colours_on_the_device(
+    small: Dataset, batch_size: int | None, windows: int
+) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    options: dict[str, Any] = {
+        "num_frames": 4, "batch_size": batch_size, "output": "torch",
+        "sampling": Sampling(windows=windows),
+    }  # fmt: skip
+    pairs = zip(
+        kslds.load(small.root, **options),
+        kslds.load(small.root, pixels="yuv", **options),
+        strict=True,
+    )
+    for rgb, yuv in pairs:
+        assert "video" not in yuv
+        assert yuv["yuv"].dtype == torch.uint8
+        assert yuv["yuv"].shape[-3:] == (4, 96, 64)
+        got = kslds.to_device(yuv, "cpu", mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
+        assert "yuv" not in got
+        assert got["video"].shape == rgb["video"].shape
+        assert got["video"].is_contiguous()
+        back = (got["video"] + torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) * 255
+        apart = back - rgb["video"].to(torch.float32)
+        # FFmpeg reckons with whole numbers, and rounds down.
+        assert float(apart.min()) > -0.6
+        assert float(apart.max()) < 3.1
+        assert got["key"] == rgb["key"]
+
+
+def test_planes_are_exact_colours() -> None:
+    """Grey, and the colours of BT.601 whose codes are whole numbers or nearly so."""
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    colours = {
+        (16, 128, 128): (0, 0, 0), (235, 128, 128): (255, 255, 255), (126, 128, 128): (128.08,) * 3,
+        (81, 90, 240): (254.5, 0.1, 0), (145, 54, 34): (0, 255, 0.4), (41, 240, 110): (0.4, 0, 255),
+        (255, 128, 128): (255, 255, 255), (0, 128, 128): (0, 0, 0),
+    }  # fmt: skip
+    for (y, u, v), rgb in colours.items():
+        planes = torch.tensor([[y] * 4] * 4 + [[u] * 4] + [[v] * 4], dtype=torch.uint8)
+        got = kslds.to_device({"yuv": planes[None]}, "cpu")["video"][0] * 255
+        for channel, value in enumerate(rgb):
+            assert (got[channel] - value).abs().max() < 0.8, (y, u, v)
+
+
+def test_planes_where_there_are_none(small: Dataset, shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"pixels='yuv' is of H\.264; the encoding is jpeg"):
+        kslds.load(small.root, encoding="jpeg", pixels="yuv")
+    with pytest.raises(UsageError, match="pixels='bgr' is not 'rgb' or 'yuv'"):
+        kslds.load(small.root, pixels="bgr")
+
+
+@pytest.mark.parametrize("output", ["numpy", "torch"])
+def test_memory_is_used_again_and_never_while_somebody_has_it(shards: Path, output: str) -> None:
+    if output == "torch":
+        pytest.importorskip("torch", reason=torch_is_an_extra)
+    options = {"num_frames": 6, "output": output, "threads": 2, "batch_size": 1}
+
+    def array_of(video: Any) -> np.ndarray:
+        return video.numpy() if output == "torch" else video
+
+    expected = [array_of(batch["video"]).copy() for batch in kslds.load(shards, **options)]
+    kept, addresses = [], set()
+    for number, batch in enumerate(kslds.load(shards, **options)):
+        addresses.add(array_of(batch["video"]).__array_interface__["data"][0])
+        if number % 5 == 0:
+            kept.append((number, batch["video"][:, 2:4]))  # a view of a part
+        del batch
+    assert len(addresses) < len(expected)
+    assert len(kept) == 5
+    for number, part in kept:
+        assert (array_of(part) == expected[number][:, 2:4]).all()
+
+
+def test_single_frames_are_read_and_checked(small: Dataset, tmp_path: Path) -> None:
+    """Of JPEG, in a local folder: what is not sampled is not read."""
+    root = Path(shutil.copytree(small.root, tmp_path / "copy"))
+    tar = root / "shards" / "jpeg" / "train-00000.tar"
+    members, _, _ = pack.read_index(tar)
+    first = next(m for m in members if m.field == "mjpeg")
+    text = next(m for m in members if m.key == first.key and m.field == "json")
+    data = bytearray(tar.read_bytes())
+    fields = json.loads(data[text.offset : text.offset + text.size])
+    assert len(fields["frame_crc32"]) == len(fields["frame_sizes"]) == fields["num_frames"]
+    data[first.offset + sum(fields["frame_sizes"][:2]) + 30] ^= 1  # of its third frame
+    tar.write_bytes(data)
+
+    def read(number: int, **options: Any) -> list[np.ndarray]:
+        chosen = {"where": f"clip_id == '{first.key}'", "encoding": "jpeg"}
+        stream = kslds.load(root, num_frames=number, **chosen, **options)
+        return [s["video"] for s in stream]
+
+    middle = read(1)  # the frame in the middle, which is another
+    assert len(middle) == 1
+    message = rf"train-00000\.tar: the bytes of {first.key}\.mjpeg are not those"
+    with pytest.raises(CorruptData, match=message):
+        read(fields["num_frames"])
+    with pytest.raises(CorruptData, match=message):
+        read(1, cache=tmp_path / "cache")  # which takes whole clips
+
+
 def test_an_index_may_list_members_in_any_order(shards: Path, tmp_path: Path) -> None:
     """The columns of the index follow the keys, not the order in the tar."""
     root = Path(shutil.copytree(shards, tmp_path / "copy"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -13,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kslds import frames
-from kslds.errors import MediaError
+from kslds import frames, mp4
+from kslds.errors import MediaError, UsageError
 from kslds.video import ENCODINGS
 from tests.painting import read_number, record
 from tests.shard_tools import jpeg
@@ -78,10 +79,68 @@ def test_other_readers_give_the_same_pixels(ours: bytes, whole: np.ndarray, read
 def test_little_is_decoded_for_a_few_frames(ours: bytes) -> None:
     with av.open(io.BytesIO(ours)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
-    pts = [p.pts for p in packets]
-    assert [i for i, packet in enumerate(packets) if packet.is_keyframe] == [0, 12, 24, 36]
-    needed = frames._needed(packets, wanted={pts[14], pts[36]})
-    assert [pts.index(p.pts) for p in needed] == [12, 13, 14, 36]
+    pts = [cast(int, p.pts) for p in packets]
+    keyframes = {i for i, packet in enumerate(packets) if packet.is_keyframe}
+    assert keyframes == {0, 12, 24, 36}
+    needed = frames._needed(pts, keyframes=keyframes, wanted={pts[14], pts[36]})
+    assert list(needed) == [12, 13, 14, 36]
+
+
+def test_the_frames_of_our_mp4_are_where_ffmpeg_finds_them(ours: bytes) -> None:
+    track = mp4.track(ours)
+    assert track is not None
+    with av.open(io.BytesIO(ours)) as container:
+        stream = container.streams.video[0]
+        packets = [p for p in container.demux(stream) if p.size]
+        assert track.settings == stream.codec_context.extradata
+        assert (track.width, track.height) == (stream.width, stream.height)
+    found = [ours[a : a + n] for a, n in zip(track.starts, track.sizes, strict=True)]
+    assert found == [bytes(packet) for packet in packets]
+    assert track.keyframes == {n for n, packet in enumerate(packets) if packet.is_keyframe}
+
+
+def test_other_forms_are_left_to_ffmpeg(tmp_path: Path, whole: np.ndarray) -> None:
+    forms = {
+        "fragments": {"movflags": "frag_keyframe+empty_moov", "sc_threshold": 0},
+        "reordered": {"bf": 2, "sc_threshold": 0},
+    }
+    for name, options in forms.items():
+        data = clip(tmp_path / f"{name}.mp4", **options)
+        assert mp4.track(data) is None
+        got = frames.read_frames(data, indices=[31, 2])
+        assert [read_number(frame) for frame in got] == [31, 2]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    place=st.integers(0, 1100), value=st.binary(min_size=1, max_size=8), cut=st.integers(0, 20_000)
+)
+def test_a_damaged_mp4_is_read_or_refused(ours: bytes, place: int, value: bytes, cut: int) -> None:
+    data = (ours[:place] + value + ours[place + len(value) :])[: len(ours) - cut]
+    track = mp4.track(data)
+    if track is not None:
+        assert min(track.sizes) > 0
+        assert track.starts[-1] + track.sizes[-1] <= len(data)
+    try:
+        got = frames.read_frames(data, indices=[3, 17])
+    except MediaError:
+        return
+    assert got.shape[0] == 2
+
+
+def test_planes_are_those_that_are_stored(ours: bytes) -> None:
+    with av.open(io.BytesIO(ours)) as container:
+        stored = np.stack([f.to_ndarray(format="yuv420p") for f in container.decode(video=0)])
+    got = frames.read_frames(ours, indices=[5, 39, 5], planes=True)
+    assert got.shape[1:] == frames.planes_shape(*got_size(ours))
+    assert (got == stored[[5, 39, 5]]).all()
+    with pytest.raises(UsageError, match="40 × 30 do not fit into planes"):
+        frames.planes_shape(30, 40)
+
+
+def got_size(data: bytes) -> tuple[int, int]:
+    with av.open(io.BytesIO(data)) as container:
+        return container.streams.video[0].height, container.streams.video[0].width
 
 
 def test_frames_shown_in_another_order_than_stored_are_right(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_a_shard_index_that_differs_is_noticed(small: Dataset, tmp_path: Path) -
     other = root / "shards" / "h264" / "test-00000.index.parquet"
     shutil.copy(other, root / "shards" / "h264" / "train-00000.index.parquet")
     with pytest.raises(CorruptData, match=r"train-00000\.index\.parquet"):
-        kslds.load(root)
+        list(kslds.load(root))
 
 
 # --------------------------------------------------------------------------- fields, damage, arguments

@@ -135,6 +135,40 @@ def test_a_permutation_is_whole_and_another_each_epoch() -> None:
     assert Plain(np.arange(4), None).epoch(7).tolist() == [0, 1, 2, 3]
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    length=st.integers(1 << 16, 300_000),
+    seed=st.integers(0, 2**63),
+    some=st.lists(st.integers(0, (1 << 16) - 1), max_size=20),
+)
+def test_a_long_permutation_is_whole_and_any_part_of_it_alone_is_the_same(
+    length: int, seed: int, some: list[int]
+) -> None:
+    order = Plain(np.arange(length) * 3, (seed,))
+    rows = order.epoch(2)
+    assert np.array_equal(np.sort(rows), np.arange(length) * 3)
+    places = np.array(some, np.int64)
+    assert np.array_equal(order.at(2)(places), rows[places])
+    assert not np.array_equal(rows, order.epoch(3))
+
+
+def test_a_long_permutation_looks_like_a_random_one() -> None:
+    """Of 40 epochs: neighbours, fixed points, and where each tenth of the rows goes to."""
+    length = 70_000
+    rows = [Plain(np.arange(length), (7,)).epoch(e) for e in range(40)]
+    # Of a random permutation both numbers are Poisson, of mean 1.
+    assert 15 <= sum(int((row == np.arange(length)).sum()) for row in rows) <= 75
+    assert 15 <= sum(int((np.diff(row) == 1).sum()) for row in rows) <= 75
+    table = np.zeros((10, 10))
+    for row in rows:
+        np.add.at(table, (np.arange(length) * 10 // length, row * 10 // length), 1)
+    expected = 40 * length / 100
+    # Chi-squared of 81 degrees of freedom: mean 81, standard deviation 12.7.
+    assert ((table - expected) ** 2 / expected).sum() < 81 + 5 * 12.7
+    assert abs(np.corrcoef(rows[0], rows[1])[0, 1]) < 0.02
+    assert abs(np.corrcoef(rows[0][:-1], rows[0][1:])[0, 1]) < 0.02
+
+
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     share=st.integers(1, 12),

@@ -1,0 +1,128 @@
+"""Where the frames of a clip of our own lie in its MP4.
+
+FFmpeg finds that out for any file, and needs a tenth of the time of reading a clip for it. Clips
+that kslds writes have one form: one track of H.264 in one chunk, shown in the order of decoding.
+Boxes and their fields are those of ISO/IEC 14496-12 and -15.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """The coded frames of a clip."""
+
+    starts: list[int]
+    """Where each begins in the file."""
+    sizes: list[int]
+    """Bytes of each, above 0."""
+    keyframes: frozenset[int]
+    """Numbers of those with which decoding can begin."""
+    width: int
+    height: int
+    settings: bytes
+    """Of the decoder: the content of the box ``avcC``."""
+
+
+class _OtherForm(Exception):
+    """It may be a clip, but not in the form that kslds writes."""
+
+
+def track(data: bytes) -> Track | None:
+    """The frames of a clip; None where the file has another form than kslds gives it.
+
+    Args:
+        data: The whole file.
+    """
+    try:
+        return _track(data)
+    except (_OtherForm, struct.error, ValueError):
+        return None
+
+
+def _track(data: bytes) -> Track:
+    top = _boxes(data, 0, len(data))
+    moov = _boxes(data, *top[b"moov"])
+    trak = _boxes(data, *moov[b"trak"])
+    if b"mvex" in moov or (b"edts" in trak and not _starts_at_once(data, *trak[b"edts"])):
+        raise _OtherForm
+    media = _boxes(data, *_boxes(data, *trak[b"mdia"])[b"minf"])
+    table = _boxes(data, *media[b"stbl"])
+    if b"ctts" in table or struct.unpack_from(">I", data, table[b"stsz"][0] + 4)[0]:
+        raise _OtherForm
+    sizes = _numbers(data, table[b"stsz"], before=8)
+    chunks = _numbers(data, table[b"stco"], before=4)
+    keyframes = _numbers(data, table[b"stss"], before=4)
+    if len(chunks) != 1 or not len(sizes) or not sizes.all() or keyframes[:1].tolist() != [1]:
+        raise _OtherForm
+    ends = chunks[0] + np.cumsum(sizes)
+    if ends[-1] > len(data):
+        raise _OtherForm
+    width, height, settings = _entry(data, *table[b"stsd"])
+    return Track(
+        starts=(ends - sizes).tolist(),
+        sizes=sizes.tolist(),
+        keyframes=frozenset((keyframes - 1).tolist()),
+        width=width,
+        height=height,
+        settings=settings,
+    )
+
+
+class _Boxes(dict[bytes, tuple[int, int]]):
+    def __missing__(self, kind: bytes) -> tuple[int, int]:
+        raise _OtherForm
+
+
+def _boxes(data: bytes, start: int, end: int) -> _Boxes:
+    """Where the content of every box begins and ends, by its type; each type once."""
+    found = _Boxes()
+    for kind, first, last in _walk(data, start, end):
+        if kind in found:
+            raise _OtherForm
+        found[kind] = first, last
+    return found
+
+
+def _walk(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    while start < end:
+        size, kind = struct.unpack_from(">I4s", data, start)
+        if not 8 <= size <= end - start:  # 0 and 1 stand for longer ones, which no clip has
+            raise _OtherForm
+        yield kind, start + 8, start + size
+        start += size
+
+
+def _numbers(
+    data: bytes, box: tuple[int, int], *, before: int
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The table of 32-bit numbers in a box, after a count that `before` bytes precede."""
+    first, last = box
+    (count,) = struct.unpack_from(">I", data, first + before)
+    if count > (last - first - before - 4) // 4:
+        raise _OtherForm
+    return np.frombuffer(data, ">u4", count, first + before + 4).astype(np.int64)
+
+
+def _starts_at_once(data: bytes, start: int, end: int) -> bool:
+    """Does an edit list show the track from its beginning, once and at its own pace?"""
+    first, _ = _boxes(data, start, end)[b"elst"]
+    version, count, _, media_time, rate = struct.unpack_from(">B3xIIiI", data, first)
+    return bool((version, count, media_time, rate) == (0, 1, 0, 1 << 16))
+
+
+def _entry(data: bytes, start: int, end: int) -> tuple[int, int, bytes]:
+    """Width, height and the decoder's settings from the box ``stsd``."""
+    (entry,) = _walk(data, start + 8, end)
+    kind, first, last = entry
+    if kind != b"avc1":
+        raise _OtherForm
+    width, height = struct.unpack_from(">HH", data, first + 24)
+    begin, stop = _boxes(data, first + 78, last)[b"avcC"]
+    return width, height, data[begin:stop]

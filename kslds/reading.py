@@ -1,0 +1,77 @@
+"""How a stream reads and what it yields: the arguments of `kslds.load`, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any
+
+from kslds.errors import MissingExtra, UsageError
+from kslds.sampling import Sampling
+from kslds.state import MOST_BLOCK, whole
+
+_MOST_FRAMES = 100_000
+_MOST_THREADS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a stream reads and what it yields: the arguments of `load`, checked."""
+
+    num_frames: int | None
+    sampling: Sampling
+    output: str
+    pixels: str
+    batch_size: int | None
+    drop_last: bool
+    threads: int | None
+    pin_memory: bool
+    seed: int
+    rank: int
+    world_size: int
+    even: bool
+
+    @property
+    def planes(self) -> bool:
+        """Are frames left as they are stored?"""
+        return self.pixels == "yuv"
+
+
+def checked(**arguments: Any) -> Reading:
+    """The arguments of `load` that say how to read.
+
+    Raises:
+        UsageError: One has the wrong type or range.
+        MissingExtra: torch is asked for, and not installed.
+    """
+    reading = Reading(**arguments)
+    if reading.num_frames is not None:
+        number = whole("num_frames", reading.num_frames, least=1, most=_MOST_FRAMES)
+        reading = replace(reading, num_frames=number)
+    elif reading.sampling.windows > 1:
+        raise UsageError("num_frames=None: several windows of a clip need a number of frames.")
+    if reading.batch_size is not None:
+        size = whole("batch_size", reading.batch_size, least=1, most=MOST_BLOCK)
+        reading = replace(reading, batch_size=size)
+    if reading.threads is not None:
+        number = whole("threads", reading.threads, least=0, most=_MOST_THREADS)
+        reading = replace(reading, threads=number)
+    for name in ("drop_last", "pin_memory", "even"):
+        if not isinstance(getattr(reading, name), bool):
+            raise UsageError(f"{name}={getattr(reading, name)!r:.60}: expected True or False.")
+    if reading.batch_size is None and (reading.drop_last or reading.pin_memory):
+        raise UsageError("drop_last and pin_memory are about batches: give batch_size.")
+    if reading.pixels not in ("rgb", "yuv"):
+        raise UsageError(f"pixels={reading.pixels!r:.60} is not 'rgb' or 'yuv'.")
+    if reading.output not in ("numpy", "torch"):
+        raise UsageError(f"output={reading.output!r} is not 'numpy' or 'torch'.")
+    if reading.output == "torch":
+        if find_spec("torch") is None:
+            raise MissingExtra("torch", extra="train")
+        import torch
+
+        if reading.pin_memory and not torch.cuda.is_available():
+            raise UsageError("pin_memory=True: torch finds no accelerator here.")
+    elif reading.pin_memory:
+        raise UsageError('pin_memory=True goes with output="torch".')
+    return reading
