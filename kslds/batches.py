@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 _MOST_FREE = 4
 """Blocks kept: those that are filled ahead, and one in the hands of the caller."""
+_MOST_SHARED = 8
+"""Likewise, and those that wait for the other process."""
 
 
 def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> Iterator[T]:
@@ -57,7 +59,7 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
 class Memory:
     """Where batches lie. A block is used again when nothing refers to its arrays any more.
 
-    Fresh memory costs: the system clears every page of it, as long as decoding a tenth of it takes.
+    Fresh memory costs: the system clears every page of it, for JPEG half as long as decoding takes.
 
     Args:
         kind: ``plain``; ``pinned``, page-locked, which torch hands out and keeps while an
@@ -68,21 +70,27 @@ class Memory:
     def __init__(self, kind: str = "plain") -> None:
         self._kind = kind
         self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=_MOST_FREE)
+        self._shared: deque[Any] = deque(maxlen=_MOST_SHARED)
 
     def new(self, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.uint8], Any]:
         """An array of a shape, not filled, and the tensor over it if torch allocated it."""
         size = math.prod(shape)
         if self._kind == "plain":
             return self._block(size)[:size].reshape(shape), None
-        import torch
+        if self._kind == "shared":
+            flat = self._shared_block(size)[:size]
+        else:
+            import torch
 
-        if self._kind == "pinned":
             flat = torch.empty(size, dtype=torch.uint8, pin_memory=True)
-        else:  # as torch's own collate function does
-            storage = torch.UntypedStorage._new_shared(size, device="cpu")
-            flat = torch.empty(0, dtype=torch.uint8).set_(storage)
         tensor = flat.view(shape)
         return tensor.numpy(), tensor
+
+    def handed(self, tensor: Any) -> Any:
+        """A view of a tensor from here as it is handed on: the block of a shared one is free when
+        the process that gets it has let go of it.
+        """
+        return tensor.as_subclass(_handed_type()) if self._kind == "shared" else tensor
 
     def _block(self, size: int) -> npt.NDArray[np.uint8]:
         try:
@@ -92,6 +100,21 @@ class Memory:
         return np.asarray(
             _Lease(block if block.size >= size else np.empty(size, np.uint8), self._free)
         )
+
+    def _shared_block(self, size: int) -> Any:
+        """At least so many bytes, and one that says whether somebody has them."""
+        import torch
+
+        for block in self._shared:
+            if len(block) > size and not block[-1]:
+                break
+        else:
+            # As torch's own collate function allocates it.
+            storage = torch.UntypedStorage._new_shared(size + 1, device="cpu")
+            block = torch.empty(0, dtype=torch.uint8).set_(cast(Any, storage))
+            self._shared.append(block)  # of more than are kept, the first is forgotten
+        block[-1] = 1
+        return block
 
 
 class _Lease:
@@ -103,6 +126,59 @@ class _Lease:
 
     def __del__(self) -> None:
         self._free.append(self._block)
+
+
+@cache
+def _handed_type() -> Any:
+    import torch
+
+    class Handed(torch.Tensor):  # type: ignore[misc]
+        """A tensor in shared memory on its way to another process.
+
+        Whatever is done with it before, such as taking a view, may leave others that refer to
+        its memory; then its block is not used again.
+        """
+
+        touched = False
+
+        @classmethod
+        def __torch_function__(
+            cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            for value in (*args, *(kwargs or {}).values()):
+                if isinstance(value, cls):
+                    value.touched = True
+            return torch._C._disabled_torch_function_impl(func, types, args, kwargs or {})
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            touched = self.touched
+            return _received, (self.as_subclass(torch.Tensor), touched)
+
+    return Handed
+
+
+def _received(tensor: Any, touched: bool) -> Any:
+    """What the other process makes of it."""
+    if touched:
+        return tensor
+    import torch
+
+    return torch.from_numpy(np.asarray(_Received(tensor)))
+
+
+class _Received:
+    """Owner of the arrays over a block of another process; without any, the block is free there."""
+
+    def __init__(self, tensor: Any) -> None:
+        import torch
+
+        storage = tensor.untyped_storage()
+        self._array = tensor.numpy()
+        self._taken = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()[-1:]
+        self.__array_interface__ = self._array.__array_interface__
+
+    def __del__(self) -> None:
+        self._taken[0] = 0
 
 
 class Buffer:

@@ -221,14 +221,16 @@ class Stream:
                     yield partial(self._into, buffer, number, row, rng=rng)
                 left -= buffer.size
 
+        # A DataLoader reads ahead itself, by asking its workers early.
+        ahead = size * (1 if _worker() else _BATCHES_AHEAD)
         ready: list[dict[str, Any]] = []
-        for buffer, sample in in_order(tasks(), threads=threads, ahead=_BATCHES_AHEAD * size):
+        for buffer, sample in in_order(tasks(), threads=threads, ahead=ahead):
             ready.append(sample)
             if len(ready) == buffer.size:
                 for fields in ready:
                     del fields["video"]
                 video = buffer.array if buffer.tensor is None else buffer.tensor
-                batch = {self._video: self._windows(video), **collate(ready)}
+                batch = {self._video: memory.handed(self._windows(video)), **collate(ready)}
                 ready = []
                 # Nothing here may hold on to it, or its memory is not free when the caller goes on.
                 del buffer, sample, video

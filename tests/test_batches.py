@@ -602,6 +602,64 @@ def test_memory_is_used_again_and_never_while_somebody_has_it(shards: Path, outp
         assert (array_of(part) == expected[number][:, 2:4]).all()
 
 
+def test_shared_memory_is_used_again_when_the_other_process_let_go() -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    from multiprocessing.reduction import ForkingPickler
+
+    def sent(tensor: Any) -> Any:
+        return ForkingPickler.loads(ForkingPickler.dumps(tensor))
+
+    memory = batches.Memory("shared")
+    array, tensor = memory.new((2, 3, 4, 3))
+    array[...] = np.arange(72, dtype=np.uint8).reshape(array.shape)
+    expected = torch.from_numpy(array.copy()).swapaxes(1, 3)
+    handed = memory.handed(tensor.swapaxes(1, 3))
+    got = sent(handed)
+    assert type(got) is torch.Tensor
+    assert torch.equal(got, expected)
+    address = array.ctypes.data
+    part = got[1:]
+    del got
+    assert memory.new((72,))[0].ctypes.data != address  # a part of it is still there
+    assert torch.equal(part, expected[1:])
+    del part
+    assert memory.new((72,))[0].ctypes.data == address
+    # What was done with it here may have left views: those are safe.
+    other, tensor = memory.new((60,))
+    handed = memory.handed(tensor)
+    view = sent(handed[:5])
+    del_me = sent(handed)
+    other[...] = 7
+    del del_me
+    assert memory.new((60,))[0].ctypes.data != other.ctypes.data
+    assert view.tolist() == [7] * 5
+
+
+def _halves(batch: dict[str, Any]) -> dict[str, Any]:
+    return {"video": batch["video"], "half": batch["video"][:, :1], "key": batch["key"]}
+
+
+@few_cores
+@pytest.mark.parametrize("collate", [None, _halves])
+def test_what_is_kept_of_a_dataloader_is_never_written_over(shards: Path, collate: Any) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 6, "output": "torch", "batch_size": 1}
+    expected = [batch["video"].clone() for batch in kslds.load(shards, **options)]
+    kept = []
+    loader = data.DataLoader(
+        kslds.load(shards, **options), batch_size=None, num_workers=2, collate_fn=collate
+    )
+    for number, batch in enumerate(loader):
+        assert torch.equal(batch["video"], expected[number])
+        if number % 4 == 0:
+            kept.append((number, batch["half"] if collate else batch["video"][:, :1]))
+        del batch
+    assert len(kept) == 6
+    for number, part in kept:
+        assert torch.equal(part, expected[number][:, :1])
+
+
 def test_single_frames_are_read_and_checked(small: Dataset, tmp_path: Path) -> None:
     """Of JPEG, in a local folder: what is not sampled is not read."""
     root = Path(shutil.copytree(small.root, tmp_path / "copy"))

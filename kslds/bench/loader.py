@@ -92,13 +92,17 @@ def bench(options: LoaderBench, *, told: Callable[[str], None] | None = None) ->
         given = {"path": str(folder.absolute()), "split": options.split, "encoding": encoding}
         for n in options.parallel:
             contenders.append(Contender(name=_bare(encoding, n), job=call(bare, loops=n, **given)))
-            kinds = ["threads"] + ["workers"] * (find_spec("torch") is not None)
+            own = {"threads": {"kind": "threads"}}
+            if encoding == "h264":
+                own["threads, planes"] = {"kind": "threads", "pixels": "yuv"}
+            if find_spec("torch") is not None:
+                own["workers"] = {"kind": "workers"}
             contenders += [
                 Contender(
-                    name=f"{encoding}, kslds, {n} {kind.removesuffix('s' * (n == 1))}",
-                    job=call(stream, number=n, kind=kind, **given),
+                    name=f"{encoding}, kslds, {n} {name if n > 1 else name.replace('s', '', 1)}",
+                    job=call(stream, number=n, **how, **given),
                 )
-                for kind in kinds
+                for name, how in own.items()
             ]
     found = rounds(contenders, runs=options.runs, told=told)
     return Result(
@@ -120,7 +124,8 @@ def bench(options: LoaderBench, *, told: Callable[[str], None] | None = None) ->
         ),
         notes=(
             "First batch: from kslds.load to the first batch. Resume: from load_state_dict in the "
-            "middle of the epoch to the next batch. Whole epochs, start-up of workers included.",
+            "middle of the epoch to the next batch. Whole epochs, start-up of workers included. "
+            "Planes: colours are left to the accelerator.",
         ),
     )
 
@@ -131,8 +136,9 @@ def _bare(encoding: str, loops: int) -> str:
 
 def _row(name: str, found: Runs) -> dict[str, str]:
     runs = found[name]
-    encoding, *_, how = name.split(", ")
-    limit = found[_bare(encoding, int(how.split()[0]))]
+    encoding, *which = name.split(", ")
+    number = next(int(part.split()[0]) for part in which if part[0].isdecimal())
+    limit = found[_bare(encoding, number)]
     row = {
         "what": name,
         **columns(runs, ("clips_per_s", "clips/s")),
@@ -214,7 +220,9 @@ def bare(*, path: str, split: str, encoding: str, loops: int) -> dict[str, float
 # --------------------------------------------------------------------------- the loader
 
 
-def stream(*, path: str, split: str, encoding: str, number: int, kind: str) -> dict[str, float]:
+def stream(
+    *, path: str, split: str, encoding: str, number: int, kind: str, pixels: str = "rgb"
+) -> dict[str, float]:
     """One epoch of `kslds.load`, with so many threads, or workers of a `DataLoader`."""
     output = "numpy"
     if kind == "workers":
@@ -227,7 +235,7 @@ def stream(*, path: str, split: str, encoding: str, number: int, kind: str) -> d
         threads = number if kind == "threads" else None
         return loader.load(
             path, split=split, encoding=encoding, num_frames=FRAMES, batch_size=BATCH,
-            threads=threads, output=output,
+            threads=threads, output=output, pixels=pixels,
         )  # fmt: skip
 
     def batches(of: loader.Stream) -> Iterable[Mapping[str, Any]]:
@@ -243,7 +251,7 @@ def stream(*, path: str, split: str, encoding: str, number: int, kind: str) -> d
         begin = time.perf_counter()
         for batch in batches(opened()):
             first = first or time.perf_counter() - begin
-            clips += len(batch["video"])
+            clips += len(batch["key"])
     found = {**_answer(meter, clips), "first_ms": first * 1000}
     if kind == "threads":
         found["resume_ms"] = _resume(opened(), opened(), batches=clips // BATCH // 2)
