@@ -658,6 +658,14 @@ _code(
     "that comes first by name stays.",
     "Watch it and correct the wrong label, or say in the table of signs that the two are one sign.",
 )
+_code(
+    "K709",
+    "warning",
+    "recordings that show the same",
+    "Recordings of two datasets are one, made smaller, cut, encoded anew or mirrored.",
+    'Watch both. Set similar to "drop" to keep one; if both stay, say in the table of the same '
+    "signers who is one person: else that person may be on two sides of a split.",
+)
 
 
 def code_table() -> str:

@@ -36,6 +36,7 @@ from kslds.manifest import (
     write_atomic,
     write_bytes,
 )
+from kslds.merge import alike
 from kslds.merge.names import (
     MAX_NAME,
     Corpus,
@@ -61,6 +62,7 @@ class _Merged:
 
     people: People
     signs_of: Signs
+    step: Progress | None = None
     recordings: dict[str, Recording] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
@@ -79,6 +81,11 @@ class _Merged:
     """Hash of a clip's frames → corpus, clip and its segment that have them first."""
     _signed: dict[str, list[Segment]] = field(default_factory=lambda: defaultdict(list))
     """Recording → its segments that crossed, as annotated."""
+    _known: alike.Known = field(default_factory=alike.Known)
+    _alike: dict[tuple[str, str], list[alike.Pair]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Recordings that show the same, by other bytes → the clips of both that stay."""
     _unlike: dict[tuple[str, str, str, str], list[tuple[Segment, Segment]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -102,14 +109,63 @@ class _Merged:
             if t.recording_id in self.recordings and t.recording_id not in refused
         ]  # fmt: skip
         self.rows_in["merge-segments"] += len(segments)
+        shown = {c.clip_id: c for c in clips.values() if c.recording_id not in refused}
+        found = self._trace(corpus, shown)
+        pairs = {pair.other.clip_id: pair for pair in self._known.find(found)}
         for segment in segments:
             clip = clips.get(segment.segment_id)
             verdict = self._verdict(name, segment, clip, refused=refused, ledger=ledger)
+            if verdict is None and clip is not None and clip.clip_id in pairs:
+                verdict = self._changed(name, segment, pairs[clip.clip_id])
             if verdict is not None:
                 self._drop("merge-segments", segment.segment_id, verdict[0],
                            f"{name}/{segment.source}: {verdict[1]}")  # fmt: skip
             elif clip is not None:
                 self._add_clip(name, segment, clip, signs=signs)
+        self._known.add([trace for trace in found if trace.clip.clip_id in self.clips])
+
+    def _trace(self, corpus: Corpus, clips: Mapping[str, Clip]) -> list[alike.Trace]:
+        if self.signs_of.options.similar == "ignore":
+            return []
+        return alike.traces(
+            corpus.dataset,
+            encoding=corpus.rendering["encodings"][0],
+            clips=clips,
+            stage=f"compare {corpus.name}",
+            progress=self.step,
+        )
+
+    def _changed(self, corpus: str, segment: Segment, pair: alike.Pair) -> tuple[str, str] | None:
+        """What becomes of a clip that shows the same as one that is here, in other bytes."""
+        twin = self.clips[pair.one.clip_id]
+        if not pair.whole or self.signs_of.options.similar == "warn":
+            self._alike[twin.recording_id, segment.recording_id].append(pair)
+            return None
+        reason = (
+            f"its clip {pair.other.clip_id} shows what {twin.clip_id} of "
+            f"{self.owner[twin.recording_id]} does{', mirrored' if pair.mirrored else ''}"
+        )
+        signer_id = self.people.find(corpus, segment.signer_id)
+        self._same_person(twin.signer_id, signer_id, reason=reason, key=segment.recording_id)
+        here = [s for s in self._signed[twin.recording_id] if s.segment_id == twin.segment_id]
+        self._label_twice(here, corpus, segment)
+        return "K709", reason
+
+    def tell_alike(self) -> None:
+        """One issue for each two recordings that show the same."""
+        for (one, other), pairs in sorted(self._alike.items()):
+            first = pairs[0]
+            files = [self.recordings[key].source_file for key in (one, other)]
+            seconds = sum(pair.shared_ms for pair in pairs) / 1000
+            how = ", mirrored" if all(pair.mirrored for pair in pairs) else ""
+            people = [self.clips[c.clip_id].signer_id for c in (first.one, first.other)]
+            who = "" if people[0] == people[1] else f"; the signers are {people[0]} and {people[1]}"
+            self.issues.append(
+                issue("K709", table="recordings", key=other,
+                       message=f"{files[1]} shows what {files[0]} does{how}: {seconds:.1f} s of "
+                       f"{len(pairs)} clip(s), first {first.other.clip_id} and "
+                       f"{first.one.clip_id}{who}")
+            )  # fmt: skip
 
     def _add_recordings(self, corpus: Corpus, segments: Iterable[Segment]) -> dict[str, str]:
         """Take over recordings; returns recording_id → code of those that are not."""
@@ -392,7 +448,7 @@ def _fingerprint(
     """Hash of all that the merged dataset follows from; where the datasets lie does not matter."""
     document = {
         "format_version": schema.FORMAT_VERSION,
-        "labels": [options.labels, options.unmapped],
+        "labels": [options.labels, options.unmapped, options.similar],
         "map": sorted([*key, merged] for key, merged in signs.mapped.items()),
         "meant": sorted([*key, merged] for key, merged in signs.meant.items()),
         "people": sorted([*key, merged] for key, merged in people.ids.items()),
@@ -463,10 +519,11 @@ def merge(
     mapped = read_map(options.map, corpora=corpora)
     people = who_is_who(corpora, same_signers=options.same_signers)
     signs = Signs(options=options, mapped=mapped, meant=one_key_each(corpora))
-    merged = _Merged(people=people, signs_of=signs)
+    merged = _Merged(people=people, signs_of=signs, step=progress)
     for corpus in corpora:
         merged.add(corpus)
     merged.tell_unlike()
+    merged.tell_alike()
     merged.leave_unused()
     if merged.unmapped and options.unmapped == "error":
         shown = ", ".join(f"{g} of {c}" for c, g in sorted(merged.unmapped)[:5])
