@@ -87,4 +87,6 @@ def merge(
         recipe = dataclasses.replace(recipe, name=name or recipe.name, merge=options)
         recipes.run_merge(dataset, recipe, progress=progress)
     show_dataset(dataset, output)
+    licence = dataset.provenance["licence"]
+    say(f"licence of all: {licence or 'none can be stated, since recordings are without one'}")
     say(f"next: kslds split {out}, then kslds shard {out}")

@@ -600,7 +600,7 @@ def _write(
         merged_from=[
             {
                 "name": corpus.name,
-                "licences": sorted(str(text) for text in stated[corpus.name]),
+                "licences": sorted(stated[corpus.name], key=lambda text: text or ""),
                 "stages": _books(corpus),
             }
             for corpus in corpora

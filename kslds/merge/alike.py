@@ -2,16 +2,16 @@
 
 What is compared is how the picture changes, so a wall or a shirt that two recordings share says
 nothing. Each clip becomes a trace: 25 times a second, the brightness of 16 × 16 fields minus
-what it was 160 ms before. Where it moves most, two traces of one recording are nearly the same
-wherever they were cut. Such moments of all clips are compared with each other; where two are
-alike, so has to be all that the clips then have in common (at least 560 ms), and their pictures
+what it was 160 ms before. Two traces of one recording are nearly the same wherever they were
+cut. The moments at which a clip moves most are looked for in all other clips; where one is found,
+all that the clips then have in common (at least 560 ms) has to be the same, and their pictures
 too. Clips in which nothing moves, and shorter ones, are not compared.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,28 +29,31 @@ from kslds.video import ENCODINGS
 Floats = npt.NDArray[np.float32]
 
 _SIDE = 16  # fields along each side of the picture
+_HINT_SIDE = 8  # and where moments are looked for
 _STEP_MS = 40
 _LAG = 4  # steps
 _SHARED = 10  # steps that two clips have in common at least, besides the lag
-_MOMENTS = 6  # of each clip
+_MOMENTS = 4  # of each clip
 _MOVING = 1.0  # grey levels that a field changes by in a moment, on average
 _HINT = 0.8  # likeness of two moments that is followed up
 _SAME_MOTION = 0.9
 _SAME_PICTURE = 0.8
-_BLOCK = 2048  # moments compared at a time
+_BLOCK = 4096  # moments, and steps, compared at a time
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """How a clip moves, and what it looks like."""
+    """How a clip looks over time."""
 
     clip: Clip
-    motion: Floats
-    """(steps, fields) grey levels gained since 160 ms before."""
-    picture: Floats
-    """(steps, fields) grey levels."""
-    moments: tuple[int, ...]
-    """Steps at which it moves most."""
+    picture: npt.NDArray[np.float16]
+    """(steps, fields) grey levels; in 16 bits, for there may be millions of steps."""
+
+    @property
+    def motion(self) -> Floats:
+        """(steps, fields) grey levels gained since 160 ms before."""
+        picture = self.picture.astype(np.float32)
+        return picture[_LAG:] - picture[:-_LAG]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +121,12 @@ def _trace(clip: Clip, frames: Frames) -> Trace | None:
     picture = fields[before] * (1 - part) + fields[before + 1] * part if len(places) else fields[:0]
     if len(picture) < _LAG + _SHARED:
         return None
-    motion = picture[_LAG:] - picture[:-_LAG]
-    moments = _moments(np.sqrt(np.mean(motion**2, axis=1)))
-    return Trace(clip=clip, motion=motion, picture=picture, moments=moments) if moments else None
+    trace = Trace(clip=clip, picture=picture.astype(np.float16))
+    return trace if _energy(trace.motion).max() >= _MOVING else None
+
+
+def _energy(motion: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.mean(motion**2, axis=1)), np.float32)
 
 
 def _fields(frames: Frames) -> Floats:
@@ -133,24 +139,20 @@ def _fields(frames: Frames) -> Floats:
     return np.asarray(cells.mean(axis=(2, 4)), np.float32).reshape(number, _SIDE**2)
 
 
-def _moments(energy: Floats) -> tuple[int, ...]:
+def _moments(energy: Floats) -> list[int]:
     """The steps at which most happens, none within the lag of another."""
     chosen: list[int] = []
-    for step in np.argsort(-energy, kind="stable").tolist():
+    inside = energy[_LAG : len(energy) - _LAG]
+    for step in (np.argsort(-inside, kind="stable") + _LAG).tolist():
         if len(chosen) == _MOMENTS or energy[step] < _MOVING:
             break
         if all(abs(step - other) > _LAG for other in chosen):
             chosen.append(step)
-    return tuple(chosen)
+    return chosen
 
 
-def _mirrored(values: Floats) -> Floats:
-    return values.reshape(-1, _SIDE, _SIDE)[:, :, ::-1].reshape(values.shape)
-
-
-def _unit(values: Floats) -> Floats:
-    norm = np.linalg.norm(values, axis=-1, keepdims=True)
-    return np.asarray(values / np.maximum(norm, 1e-6), dtype=np.float32)
+def _mirrored(values: Floats, *, side: int = _SIDE) -> Floats:
+    return values.reshape(-1, side, side)[:, :, ::-1].reshape(values.shape)
 
 
 @dataclass(kw_only=True)
@@ -178,19 +180,44 @@ class Known:
         return [best[t.clip.clip_id] for t in found if t.clip.clip_id in best]
 
     def _hints(self, found: Sequence[Trace]) -> Iterator[tuple[int, int, int, int, bool]]:
-        """Pairs of moments that are alike: trace here and its step, trace there and its step."""
-        here = [(i, step) for i, trace in enumerate(self._traces) for step in trace.moments]
-        there = [(j, step) for j, trace in enumerate(found) for step in trace.moments]
-        known = _unit(np.stack([self._traces[i].motion[step] for i, step in here]))
-        for first in range(0, len(there), _BLOCK):
-            asked = there[first : first + _BLOCK]
-            values = _unit(np.stack([found[j].motion[step] for j, step in asked]))
-            for mirrored in (False, True):
-                query = _mirrored(values) if mirrored else values
+        """Where a moment of a clip may be in another: trace here, its step, trace there, its."""
+        here, known = _coarse(self._traces, steps=_moving)
+        there, asked = _coarse(found, steps=_moments)
+        for mirrored in (False, True):
+            queries = _mirrored(asked, side=_HINT_SIDE) if mirrored else asked
+            for first in range(0, len(there), _BLOCK):
                 for start in range(0, len(here), _BLOCK):
-                    likeness = query @ known[start : start + _BLOCK].T
+                    likeness = queries[first : first + _BLOCK] @ known[start : start + _BLOCK].T
                     for a, b in np.argwhere(likeness >= _HINT).tolist():
-                        yield (*here[start + b], *asked[a], mirrored)
+                        yield (*here[start + b], *there[first + a], mirrored)
+
+
+def _moving(energy: Floats) -> list[int]:
+    """Every other step, if anything moves then; `_same` looks at those between."""
+    return [step for step in range(_LAG, len(energy) - _LAG, 2) if energy[step] >= _MOVING]
+
+
+def _coarse(
+    traces: Sequence[Trace], *, steps: Callable[[Floats], Sequence[int]]
+) -> tuple[list[tuple[int, int]], Floats]:
+    """Some steps of clips, each with its place, as vectors of length 1.
+
+    A vector has the motion until then and after it too: hands that pass one place are many,
+    those that come from one place and go to one are few.
+    """
+    places: list[tuple[int, int]] = []
+    rows = []
+    wide = _SIDE // _HINT_SIDE
+    for number, trace in enumerate(traces):
+        motion = trace.motion
+        chosen = list(steps(_energy(motion)))
+        places += [(number, step) for step in chosen]
+        cells = motion.reshape(-1, _HINT_SIDE, wide, _HINT_SIDE, wide).mean(axis=(2, 4))
+        around = np.add.outer(chosen, (-_LAG, 0, _LAG)).astype(np.intp)
+        rows.append(cells[around].reshape(len(chosen), 3 * _HINT_SIDE**2))
+    values = np.concatenate(rows)
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    return places, np.asarray(values / np.maximum(norm, 1e-6), np.float32)
 
 
 def _rank(pair: Pair) -> tuple[int, bool, str]:
@@ -206,19 +233,18 @@ def _same(one: Trace, other: Trace, *, shift: int, mirrored: bool) -> Pair | Non
         shift: Step of `one` that is the first of `other`; may be one off.
         mirrored: Is `other` mirrored?
     """
-    shown = (other.motion, other.picture)
-    motion, picture = map(_mirrored, shown) if mirrored else shown
+    mine, theirs = ((t.motion, t.picture[_LAG:].astype(np.float32)) for t in (one, other))
+    if mirrored:
+        theirs = (_mirrored(theirs[0]), _mirrored(theirs[1]))
     for near in (shift, shift - 1, shift + 1):
-        begin, end = max(0, near), min(len(one.motion), near + len(motion))
+        begin, end = max(0, near), min(len(mine[0]), near + len(theirs[0]))
         if end - begin < _SHARED:
             continue
-        mine, theirs = one.motion[begin:end], motion[begin - near : end - near]
-        if _likeness(mine, theirs) < _SAME_MOTION:
+        motion, picture = (values[begin:end] for values in mine)
+        other_motion, other_picture = (values[begin - near : end - near] for values in theirs)
+        if _likeness(motion, other_motion) < _SAME_MOTION:
             continue
-        seen, other_seen = (
-            values[a:b].mean(axis=0)
-            for values, a, b in ((one.picture, begin, end), (picture, begin - near, end - near))
-        )
+        seen, other_seen = picture.mean(axis=0), other_picture.mean(axis=0)
         if _likeness(seen - seen.mean(), other_seen - other_seen.mean()) < _SAME_PICTURE:
             return None
         shared = (end - begin + _LAG) * _STEP_MS
