@@ -273,6 +273,9 @@ def _agreement(data: Data) -> Sequence[object]:
 
     review = [(place(r), r["said"], r["became"], "yes" if r["tied"] else "") for r in
               found["review"][:_MAX_ROWS_OPEN]]  # fmt: skip
+    missing = [
+        (place(r), r["said"], r["not_by"], r["became"]) for r in found.get("missing", [])[:_MAX_ROWS_OPEN]
+    ]
     furthest = [
         (place(r), r["iou"], r["start_apart_ms"], r["end_apart_ms"]) for r in found["furthest"]
     ]
@@ -287,6 +290,9 @@ def _agreement(data: Data) -> Sequence[object]:
               "IoU", "Starts apart, ms", "Ends apart, ms", "Same label", "Cohen’s kappa"), pairs),
         table("To look at: labels differ", ("Where", "Who says what", "Became", "Tied"), review,
               more=found["differing"] - len(review)),
+        table("To look at: not marked by all who worked on the recording", ("Where",
+              "Who says what", "Not marked by", "Became"), missing,
+              more=found.get("missed", 0) - len(missing)),
         table("To look at: boundaries furthest apart", ("Where", "IoU", "Starts apart, ms",
               "Ends apart, ms"), furthest),
         el("p", "Every group, to open in a spreadsheet: ",
