@@ -600,6 +600,10 @@ def test_two_labels_of_one_clip_are_named(lab: Path, school: Path, tmp_path: Pat
         ("C-UDA-1.0", "academic use only"), ("academic use only", "academic use only"),
         ("MIT", "MIT"), ("Apache License 2.0", "Apache-2.0"), ("BSD-3-Clause", "BSD"),
         ("BSD-4-Clause", None), ("GPL-3.0", None),
+        ("https://creativecommons.org/licenses/by-nc-sa/4.0/", "CC-BY-NC-SA"),
+        ("http://creativecommons.org/licenses/by/3.0/deed.ru", "CC-BY"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/legalcode", "CC0"),
+        ("https://creativecommons.org/about/", None),
         ("variant of CC BY-SA 4.0", None), ("CC-BY-XX", None), (None, None), ("", None),
     ],
 )  # fmt: skip
@@ -626,6 +630,7 @@ def test_kinds_of_licences(text: str | None, kind: str | None) -> None:
          "CC-BY-NC-SA-4.0 AND variant of CC BY-SA 4.0"),
         (["CC-BY-NC-SA-4.0", "C-UDA-1.0"], "C-UDA-1.0 AND CC-BY-NC-SA-4.0"),
         (["CC-BY-3.0", "CC-BY-4.0"], "CC-BY-3.0 AND CC-BY-4.0"),
+        (["https://creativecommons.org/licenses/by-sa/4.0/", "CC-BY-NC-4.0"], "CC-BY-NC-SA-4.0"),
         (["CC-BY-SA-4.0", "CC-BY-NC-4.0 AND GPL-3.0"], "CC-BY-NC-SA-4.0 AND GPL-3.0"),
         (["CC-BY-SA-4.0"], "CC-BY-SA-4.0"),
         # What is not stated cannot be outdone: nothing may be stated for all.

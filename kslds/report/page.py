@@ -273,9 +273,8 @@ def _agreement(data: Data) -> Sequence[object]:
 
     review = [(place(r), r["said"], r["became"], "yes" if r["tied"] else "") for r in
               found["review"][:_MAX_ROWS_OPEN]]  # fmt: skip
-    missing = [
-        (place(r), r["said"], r["not_by"], r["became"]) for r in found.get("missing", [])[:_MAX_ROWS_OPEN]
-    ]
+    missed = [(place(r), r["said"], r["not_by"], r["became"]) for r in found.get("missing", [])]
+    missing = missed[:_MAX_ROWS_OPEN]
     furthest = [
         (place(r), r["iou"], r["start_apart_ms"], r["end_apart_ms"]) for r in found["furthest"]
     ]
