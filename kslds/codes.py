@@ -666,6 +666,13 @@ _code(
     'Watch both. Set similar to "drop" to keep one; if both stay, say in the table of the same '
     "signers who is one person: else that person may be on two sides of a split.",
 )
+_code(
+    "K710",
+    "warning",
+    "licence asks for less",
+    "The recipe of a merged dataset states a licence that asks for less than the recordings' own.",
+    "State the one that the recordings have together, or ask those who hold the rights.",
+)
 
 
 def code_table() -> str:

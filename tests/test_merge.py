@@ -406,6 +406,41 @@ def test_one_person_who_withdrew_somewhere_is_gone_everywhere(
     assert all(b["in"] == b["out"] + b["dropped"] for b in books.values())
 
 
+@pytest.mark.parametrize("name", ["lab", "zoo"])
+def test_no_copy_crosses_of_what_was_withdrawn(
+    lab: Path, school: Path, tmp_path: Path, name: str
+) -> None:
+    # same.mp4 of lab's anna is again.mp4 of school's cora, before or after it by name.
+    less = changed(lab, tmp_path, signer_id="anna", consent_withdrawn=True)
+    Dataset(less).update_provenance(name=name)
+    dataset = merged(tmp_path / "out", less, school)
+    files = set(dataset.recordings["source_file"])
+    assert "school/again.mp4" not in files
+    assert "school/c.mp4" in files
+    reasons = [d.reason for d in dataset.read("dropped", Dropped) if d.code == "K324"]
+    assert sum(reason.startswith("school") for reason in reasons) == 3  # it and two segments
+    assert "/again.mp4" not in json.dumps(dataset.provenance)
+
+
+def test_a_licence_for_all_that_asks_for_less_is_warned_of(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.toml").write_text(
+        f'name = "all"\nlicence = "CC-BY-4.0"\n[merge]\ndatasets = ["{lab}", "{school}"]\n'
+        '[shards]\nencodings = ["h264"]\n'
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    for _ in range(2):
+        recipes.run_merge(dataset, recipes.read(tmp_path / "recipe.toml"))
+        found = [i.message for i in dataset.read("issues", Issue) if i.code == "K710"]
+        assert found == ["the recipe states CC-BY-4.0 for all, the recordings CC-BY-NC-4.0"]
+    assert dataset.provenance["licence"] == "CC-BY-4.0"
+    for enough in ("CC-BY-NC-SA-4.0", "cc by-nc 4.0"):
+        recipe = dataclasses.replace(recipes.read(tmp_path / "recipe.toml"), licence=enough)
+        recipes.run_merge(dataset, recipe)
+        assert "K710" not in {i.code for i in dataset.read("issues", Issue)}
+
+
 def test_one_person_has_the_narrowest_consent(lab: Path, school: Path, tmp_path: Path) -> None:
     less = changed(lab, tmp_path, signer_id="anna", consent_scope="internal", age_band="18-29")
     people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,anna,p1",

@@ -51,7 +51,7 @@ from kslds.merge.names import (
 )
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Timing
 
-__all__ = ["Corpus", "MergeOptions", "merge"]
+__all__ = ["Corpus", "MergeOptions", "merge", "stated_for_all"]
 
 # --------------------------------------------------------------------------- rows
 
@@ -167,23 +167,36 @@ class _Merged:
                        f"{first.one.clip_id}{who}")
             )  # fmt: skip
 
-    def _add_recordings(self, corpus: Corpus, segments: Iterable[Segment]) -> dict[str, str]:
-        """Take over recordings; returns recording_id → code of those that are not."""
-        name, refused = corpus.name, {}
+    def note_withdrawn(self, corpus: Corpus) -> None:
+        """Note the recordings of those who withdrew: no copy of one may cross, whoever has it."""
+        signed = self._signers(corpus.name, corpus.dataset.read("segments", Segment))
+        for row in corpus.dataset.read("recordings", Recording):
+            own = {self.people.find(corpus.name, row.signer_id)} - {None}
+            seen = signed.get(row.recording_id, set()) | own
+            if seen and seen <= self.people.withdrawn:
+                self.gone.add(row.content_sha256)
+
+    def _signers(self, name: str, segments: Iterable[Segment]) -> dict[str, set[str | None]]:
+        """Recording → who signs on it."""
         signed: dict[str, set[str | None]] = defaultdict(set)
         for segment in segments:
             signed[segment.recording_id].add(self.people.find(name, segment.signer_id))
+        return signed
+
+    def _add_recordings(self, corpus: Corpus, segments: Iterable[Segment]) -> dict[str, str]:
+        """Take over recordings; returns recording_id → code of those that are not."""
+        name, refused = corpus.name, {}
+        signed = self._signers(name, segments)
         rows = corpus.dataset.read("recordings", Recording)
         self.rows_in["merge-recordings"] += len(rows)
         for row in rows:
             signer_id = self.people.find(name, row.signer_id)
-            seen = signed.get(row.recording_id, set()) | {signer_id} - {None}
             twin = self._content.get(row.content_sha256)
-            if seen and seen <= self.people.withdrawn:
+            if row.content_sha256 in self.gone:
                 refused[row.recording_id] = "K324"
-                self.gone.add(row.content_sha256)
                 self._drop("merge-recordings", row.recording_id, "K324",
-                           f"{name}: its signer has withdrawn consent")  # fmt: skip
+                           f"{name}: its signer has withdrawn consent from a dataset that has it"
+                           )  # fmt: skip
             elif row.recording_id not in signed:
                 self._unused(row.recording_id, f"{name}/{row.source_file}")
             elif twin is not None:
@@ -521,6 +534,8 @@ def merge(
     signs = Signs(options=options, mapped=mapped, meant=one_key_each(corpora))
     merged = _Merged(people=people, signs_of=signs, step=progress)
     for corpus in corpora:
+        merged.note_withdrawn(corpus)
+    for corpus in corpora:
         merged.add(corpus)
     merged.tell_unlike()
     merged.tell_alike()
@@ -614,6 +629,18 @@ def _write(
         licence=strictest(text for texts in stated.values() for text in texts),
         merge_sha256=fingerprint,
     )  # fmt: skip
+
+
+def stated_for_all(licence: str | None, *, of_recordings: str | None) -> list[Issue]:
+    """What is to be said of the licence that a recipe states, if it asks for less than theirs."""
+    if licence is None or of_recordings is None:
+        return []
+    together, kind = strictest((licence, of_recordings)), licence_kind(licence)
+    # One licence may be spelled in several ways.
+    if together == licence or (kind is not None and licence_kind(together) == kind):
+        return []
+    message = f"the recipe states {licence} for all, the recordings {of_recordings}"
+    return [issue("K710", table="recordings", key="licence", message=message)]
 
 
 def _licence_issues(stated: Mapping[str, Counter[str | None]]) -> Iterator[Issue]:
