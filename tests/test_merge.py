@@ -711,6 +711,9 @@ def test_what_is_wrong_with_licences_is_said(lab: Path, school: Path, tmp_path: 
     assert "lab is under CC-BY-SA-4.0, school under CC-BY-NC-SA-4.0" in "".join(messages)
     assert "school: no licence is stated (1 recording(s))" in messages
     assert dataset.provenance["licence"] is None
+    (_, of_school) = dataset.provenance["merged_from"]
+    assert of_school["licences"] == [None, "CC-BY-NC-SA-4.0"]
+    assert "not stated, CC-BY-NC-SA-4.0" in report.report(dataset).read_text(encoding="utf-8")
 
 
 # --------------------------------------------------------------------------- the command

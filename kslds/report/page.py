@@ -130,6 +130,13 @@ def _overview(data: Data) -> Sequence[object]:
         (name, held["files"], held["samples"], size(held["bytes"]))
         for name, held in facts.get("shards", {}).items()
     ]
+    parts = [
+        (
+            part["name"],
+            ", ".join(text or "not stated" for text in part["licences"]) or "none crossed",
+        )
+        for part in provenance.get("merged_from", ())
+    ]
     content: list[object] = [
         el("ul", [el("li", el("strong", n), " ", noun) for n, noun in tiles], class_="tiles")
     ]
@@ -139,6 +146,8 @@ def _overview(data: Data) -> Sequence[object]:
                el("code", f"kslds {following}"), ".", class_="note")
         )  # fmt: skip
     content.append(el("dl", [[el("dt", name), el("dd", text)] for name, text in lines]))
+    if parts:
+        content.append(table("Merged from", ("Dataset", "Licences of its recordings"), parts))
     if shards:
         content.append(table("Files for training", ("Folder", "Files", "Clips", "Size"), shards))
     return content
