@@ -397,22 +397,36 @@ def _labels_of(
     }
 
 
+def _worked(outcomes: Iterable[_Outcome]) -> dict[str, set[str]]:
+    """Annotator → the recordings on which they drew anything."""
+    where: dict[str, set[str]] = defaultdict(set)
+    for outcome in outcomes:
+        for m in outcome.members:
+            where[m.annotator or _UNNAMED].add(m.recording_id)
+    return where
+
+
+def _without(members: Sequence[Segment], *, where: Mapping[str, set[str]]) -> list[str]:
+    """Who has worked on the recording of a group and is not in it."""
+    found = {m.annotator or _UNNAMED for m in members}
+    recording = members[0].recording_id
+    return sorted(a for a in where if a not in found and recording in where[a])
+
+
 def _pair_numbers(
-    groups: Sequence[tuple[Segment, ...]], *, same: Callable[[str], str]
+    groups: Sequence[tuple[Segment, ...]],
+    *,
+    same: Callable[[str], str],
+    where: Mapping[str, set[str]],
 ) -> list[dict[str, Any]]:
     """What any two annotators have in common, over the recordings that both have worked on."""
-    where: dict[str, set[str]] = defaultdict(set)
-    for members in groups:
-        for m in members:
-            where[m.annotator or _UNNAMED].add(m.recording_id)
     shared: dict[tuple[str, str], list[tuple[Segment, Segment]]] = defaultdict(list)
     alone = Counter[tuple[str, str]]()
     for members in groups:
         found = {m.annotator or _UNNAMED: m for m in members}
         for a, b in combinations(sorted(found), 2):
             shared[a, b].append((found[a], found[b]))
-        missing = [b for b in where if b not in found and members[0].recording_id in where[b]]
-        alone.update((a, b) for a in found for b in missing)
+        alone.update((a, b) for a in found for b in _without(members, where=where))
     rows = []
     for a, b in combinations(sorted(where), 2):
         pairs = shared[a, b]
@@ -448,7 +462,7 @@ def _numbers(
     same: Callable[[str], str],
     file_of: Mapping[str, str],
 ) -> dict[str, Any]:
-    groups = [o.members for o in outcomes]
+    groups, where = [o.members for o in outcomes], _worked(outcomes)
     apart = [found for members in groups if (found := _apart(members))]
     drawn = Counter(m.annotator or _UNNAMED for members in groups for m in members)
     return {
@@ -462,8 +476,8 @@ def _numbers(
         "end_ms": _spread([found[2] for found in apart]),
         "labels": _labels_of(groups, "label", same=same),
         "emotions": _labels_of(groups, "emotion", same=str),
-        "pairs": _pair_numbers(groups, same=same),
-        **_review(outcomes, same=same, file_of=file_of),
+        "pairs": _pair_numbers(groups, same=same, where=where),
+        **_review(outcomes, same=same, file_of=file_of, where=where),
     }
 
 
@@ -478,7 +492,11 @@ def _differs(members: Sequence[Segment], *, same: Callable[[str], str]) -> list[
 
 
 def _review(
-    outcomes: Sequence[_Outcome], *, same: Callable[[str], str], file_of: Mapping[str, str]
+    outcomes: Sequence[_Outcome],
+    *,
+    same: Callable[[str], str],
+    file_of: Mapping[str, str],
+    where: Mapping[str, set[str]],
 ) -> dict[str, Any]:
     """The groups that people should look at."""
 
@@ -502,7 +520,15 @@ def _review(
     ]  # fmt: skip
     furthest = [(found, o) for o in outcomes if (found := _apart(o.members)) and found[0] < 1]
     furthest.sort(key=lambda pair: pair[0][0])
+    missed = [
+        {**place(o), "said": said(o.members, "label" if o.members[0].label else "sentence"),
+         "not_by": ", ".join(absent), "became": "kept" if o.kept else "dropped"}
+        for o in outcomes
+        if (absent := _without(o.members, where=where))
+    ]  # fmt: skip
     return {
+        "missed": len(missed),
+        "missing": sorted(missed, key=lambda row: (row["file"], row["start_ms"]))[:_MAX_LISTED],
         "differing": len(differing),
         "review": sorted(differing, key=lambda row: (not row["tied"], row["file"],
                                                      row["start_ms"]))[:_MAX_LISTED],
@@ -637,8 +663,8 @@ def _drawn(outcomes: Iterable[_Outcome]) -> list[DrawnSegment]:
 
 _COLUMNS = (
     "file", "tier", "signer_id", "start_ms", "end_ms", "annotators", "num_annotators", "iou",
-    "start_apart_ms", "end_apart_ms", "labels", "emotions", "differ_on", "became", "label",
-    "segment_ids", "sources",
+    "start_apart_ms", "end_apart_ms", "labels", "emotions", "differ_on", "not_by", "became",
+    "label", "segment_ids", "sources",
 )  # fmt: skip
 
 
@@ -647,6 +673,7 @@ def _rows(
 ) -> Iterator[Sequence[object]]:
     """A row for each group, for a spreadsheet."""
     yield _COLUMNS
+    where = _worked(outcomes)
     for o in sorted(outcomes, key=lambda o: (file_of.get(o.members[0].recording_id, ""),
                                              _order(o.members[0]))):  # fmt: skip
         first, apart = o.members[0], _apart(o.members)
@@ -658,7 +685,7 @@ def _rows(
             " ".join(sorted(m.annotator or _UNNAMED for m in o.members)), len(o.members),
             *distances, said(o.members, "label" if first.label else "sentence"),
             said(o.members, "emotion") if any(m.emotion for m in o.members) else "",
-            " ".join(_differs(o.members, same=same)),
+            " ".join(_differs(o.members, same=same)), " ".join(_without(o.members, where=where)),
             one.segment_id if one else "kept apart" if o.kept else "dropped",
             one.label if one else "", " ".join(m.segment_id for m in o.members),
             " + ".join(m.source for m in o.members),

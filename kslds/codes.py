@@ -658,6 +658,21 @@ _code(
     "that comes first by name stays.",
     "Watch it and correct the wrong label, or say in the table of signs that the two are one sign.",
 )
+_code(
+    "K709",
+    "warning",
+    "recordings that show the same",
+    "Recordings of two datasets are one, made smaller, cut, encoded anew or mirrored.",
+    'Watch both. Set similar to "drop" to keep one; if both stay, say in the table of the same '
+    "signers who is one person: else that person may be on two sides of a split.",
+)
+_code(
+    "K710",
+    "warning",
+    "licence asks for less",
+    "The recipe of a merged dataset states a licence that asks for less than the recordings' own.",
+    "State the one that the recordings have together, or ask those who hold the rights.",
+)
 
 
 def code_table() -> str:

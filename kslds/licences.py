@@ -37,8 +37,18 @@ _KINDS: Mapping[str, str] = {
 _CC_BY = re.compile(r"(cc-by(?:-nc)?(?:-nd|-sa)?)(?:-(\d(?:\.\d)?))?")
 
 
+_URL = re.compile(
+    r"https?://creativecommons\.org/(?:publicdomain|licenses)/([a-z-]+)/(\d\.\d)"
+    r"(?:/(?:(?:deed|legalcode)(?:\.\w+)?)?)?"
+)
+
+
 def _plain(text: str | None) -> str:
-    return re.sub(r"[\s_]+", "-", (text or "").strip().casefold())
+    plain = re.sub(r"[\s_]+", "-", (text or "").strip().casefold())
+    if found := _URL.fullmatch(plain):
+        name = "cc0" if found[1] == "zero" else f"cc-{found[1]}"
+        return f"{name}-{found[2]}"
+    return plain
 
 
 def licence_kind(text: str | None) -> str | None:

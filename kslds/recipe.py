@@ -43,8 +43,9 @@ from kslds.errors import (
     UsageError,
     ValidationFailed,
 )
+from kslds.licences import strictest
 from kslds.manifest import Dataset, bundled, canonical_json, key_of, write_bytes
-from kslds.schema import Clip, Issue
+from kslds.schema import Clip, Issue, Recording
 from kslds.validate import Rules
 
 T = TypeVar("T")
@@ -510,11 +511,19 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
         shards=dataclasses.replace(recipe.shards, encodings=tuple(rendered)),
     )
     write(recipe, root=dataset.root)
-    facts = {"licence": recipe.licence} if recipe.licence else {}
-    dataset.update_provenance(
-        name=recipe.name, recipe_sha256=recipe.sha256, kslds=_version(), **facts
-    )
+    _state_licence(dataset, recipe)
+    dataset.update_provenance(name=recipe.name, recipe_sha256=recipe.sha256, kslds=_version())
     run_validate(dataset, recipe, progress=progress)
+
+
+def _state_licence(dataset: Dataset, recipe: Recipe) -> None:
+    """The licence of all clips: the recipe's, if it has one."""
+    recordings = dataset.read("recordings", Recording)
+    together = strictest(row.licence for row in recordings)
+    issues = [row for row in dataset.read("issues", Issue) if row.code != "K710"]
+    issues += merge.stated_for_all(recipe.licence, of_recordings=together)
+    dataset.write("issues", issues)
+    dataset.update_provenance(licence=recipe.licence or together)
 
 
 def run_agreement(dataset: Dataset, recipe: Recipe) -> dict[str, Any] | None:

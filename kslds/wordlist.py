@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime
 import io
 import unicodedata
@@ -97,7 +98,7 @@ def read_list(
 
     The content decides how a file is read, whatever it is called: an XLSX workbook, or text
     separated by comma, semicolon, tab or ``|``, in UTF-8 or in UTF-16 with a byte order mark.
-    A list without a column for `gloss_id` gets keys from the ASCII form of its words.
+    Where `gloss_id` is empty or no column of the list, it is the ASCII form of the word.
 
     Args:
         path: The list.
@@ -148,7 +149,7 @@ def read_list(
             hint="Name the right file or sheet.",
         )
     signs, more, _ = collect(entries)
-    issues += more
+    issues += [_own_key(issue) for issue in more]
     if issues:
         raise ValidationFailed(
             f"{path} has {len(issues)} problem(s); nothing was imported.",
@@ -173,6 +174,17 @@ def _without_source(where: str) -> Issue:
         hint="Declare the column that states it, or state one for all with --source TEXT.",
         severity="error",
     )
+
+
+def _own_key(issue: Issue) -> Issue:
+    """Keys may be made of words here, and two words may have one key: С and с, все and всё."""
+    if issue.code != "K305" or "gloss_id" not in issue.message:
+        return issue
+    hint = (
+        "Give one of them a key of its own in a column gloss_id, whose other cells may be empty; "
+        "or keep one, if they are one sign."
+    )
+    return dataclasses.replace(issue, hint=hint)
 
 
 def _clean(cell: str) -> str:
@@ -257,7 +269,7 @@ def _entry(
     }
     if "mirror_safe" in cells:
         cells["mirror_safe"] = _YES_NO.get(cells["mirror_safe"].casefold(), cells["mirror_safe"])
-    if "gloss_id" not in found:
+    if not cells.get("gloss_id"):
         word = next((cells[c] for c in _SPELLINGS if cells.get(c)), "")
         if not word:
             wrong.append("has no word to make a key of")

@@ -405,10 +405,15 @@ def test_a_build_makes_one_clip_of_what_three_annotators_drew(tmp_path: Path) ->
         rows = list(csv.DictReader(file))
     assert [r["num_annotators"] for r in rows] == ["3", "2", "1"]
     assert rows[1]["differ_on"] == "label"
+    assert [r["not_by"] for r in rows] == ["", "c", "a b"]
+    assert [(r["start_ms"], r["said"], r["not_by"]) for r in numbers["missing"]] == [
+        (600, "a: әке, b: әпке", "c"), (1300, "c: су", "a, b")
+    ]  # fmt: skip
 
     page = report.report(dataset).read_text(encoding="utf-8")
     assert "a: әке, b: әпке" in page
     assert "Krippendorff" in page
+    assert "not marked by all" in page
 
 
 def test_without_a_rule_everything_is_kept_and_measured(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -22,12 +23,13 @@ from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, UsageE
 from kslds.licences import LICENCES, combine, licence_kind, strictest
 from kslds.manifest import Dataset
 from kslds.merge import MergeOptions
+from kslds.merge.alike import Known, traces
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Signer
 from kslds.shards import ShardOptions
 from tests.painting import ffmpeg, record
 
-Rows = Sequence[tuple[str, str, int, str]]
-"""File, gloss, first frame, signer."""
+Rows = Sequence[tuple[str, str, int, str] | tuple[str, str, int, str, int]]
+"""File, gloss, first frame, signer; frame after the last, if not the twelfth after the first."""
 
 LAB: Rows = (
     ("a.mp4", "әке", 0, "anna"), ("a.mp4", "әпке", 15, "anna"),
@@ -47,7 +49,7 @@ def build(
     with (root / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("recording", "gloss", "start", "end", "unit", "signer"))
-        writer.writerows((f, g, a, a + 12, "frame", s) for f, g, a, s in rows)
+        writer.writerows((f, g, a, *(end or (a + 12,)), "frame", s) for f, g, a, s, *end in rows)
     people = sorted({row[3] for row in rows})
     (root / "signers.csv").write_text(
         "signer_id,consent_scope\n" + "".join(f"{p},publication\n" for p in people)
@@ -404,6 +406,41 @@ def test_one_person_who_withdrew_somewhere_is_gone_everywhere(
     assert all(b["in"] == b["out"] + b["dropped"] for b in books.values())
 
 
+@pytest.mark.parametrize("name", ["lab", "zoo"])
+def test_no_copy_crosses_of_what_was_withdrawn(
+    lab: Path, school: Path, tmp_path: Path, name: str
+) -> None:
+    # same.mp4 of lab's anna is again.mp4 of school's cora, before or after it by name.
+    less = changed(lab, tmp_path, signer_id="anna", consent_withdrawn=True)
+    Dataset(less).update_provenance(name=name)
+    dataset = merged(tmp_path / "out", less, school)
+    files = set(dataset.recordings["source_file"])
+    assert "school/again.mp4" not in files
+    assert "school/c.mp4" in files
+    reasons = [d.reason for d in dataset.read("dropped", Dropped) if d.code == "K324"]
+    assert sum(reason.startswith("school") for reason in reasons) == 3  # it and two segments
+    assert "/again.mp4" not in json.dumps(dataset.provenance)
+
+
+def test_a_licence_for_all_that_asks_for_less_is_warned_of(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.toml").write_text(
+        f'name = "all"\nlicence = "CC-BY-4.0"\n[merge]\ndatasets = ["{lab}", "{school}"]\n'
+        '[shards]\nencodings = ["h264"]\n'
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    for _ in range(2):
+        recipes.run_merge(dataset, recipes.read(tmp_path / "recipe.toml"))
+        found = [i.message for i in dataset.read("issues", Issue) if i.code == "K710"]
+        assert found == ["the recipe states CC-BY-4.0 for all, the recordings CC-BY-NC-4.0"]
+    assert dataset.provenance["licence"] == "CC-BY-4.0"
+    for enough in ("CC-BY-NC-SA-4.0", "cc by-nc 4.0"):
+        recipe = dataclasses.replace(recipes.read(tmp_path / "recipe.toml"), licence=enough)
+        recipes.run_merge(dataset, recipe)
+        assert "K710" not in {i.code for i in dataset.read("issues", Issue)}
+
+
 def test_one_person_has_the_narrowest_consent(lab: Path, school: Path, tmp_path: Path) -> None:
     less = changed(lab, tmp_path, signer_id="anna", consent_scope="internal", age_band="18-29")
     people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,anna,p1",
@@ -598,6 +635,10 @@ def test_two_labels_of_one_clip_are_named(lab: Path, school: Path, tmp_path: Pat
         ("C-UDA-1.0", "academic use only"), ("academic use only", "academic use only"),
         ("MIT", "MIT"), ("Apache License 2.0", "Apache-2.0"), ("BSD-3-Clause", "BSD"),
         ("BSD-4-Clause", None), ("GPL-3.0", None),
+        ("https://creativecommons.org/licenses/by-nc-sa/4.0/", "CC-BY-NC-SA"),
+        ("http://creativecommons.org/licenses/by/3.0/deed.ru", "CC-BY"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/legalcode", "CC0"),
+        ("https://creativecommons.org/about/", None),
         ("variant of CC BY-SA 4.0", None), ("CC-BY-XX", None), (None, None), ("", None),
     ],
 )  # fmt: skip
@@ -624,6 +665,7 @@ def test_kinds_of_licences(text: str | None, kind: str | None) -> None:
          "CC-BY-NC-SA-4.0 AND variant of CC BY-SA 4.0"),
         (["CC-BY-NC-SA-4.0", "C-UDA-1.0"], "C-UDA-1.0 AND CC-BY-NC-SA-4.0"),
         (["CC-BY-3.0", "CC-BY-4.0"], "CC-BY-3.0 AND CC-BY-4.0"),
+        (["https://creativecommons.org/licenses/by-sa/4.0/", "CC-BY-NC-4.0"], "CC-BY-NC-SA-4.0"),
         (["CC-BY-SA-4.0", "CC-BY-NC-4.0 AND GPL-3.0"], "CC-BY-NC-SA-4.0 AND GPL-3.0"),
         (["CC-BY-SA-4.0"], "CC-BY-SA-4.0"),
         # What is not stated cannot be outdone: nothing may be stated for all.
@@ -669,6 +711,9 @@ def test_what_is_wrong_with_licences_is_said(lab: Path, school: Path, tmp_path: 
     assert "lab is under CC-BY-SA-4.0, school under CC-BY-NC-SA-4.0" in "".join(messages)
     assert "school: no licence is stated (1 recording(s))" in messages
     assert dataset.provenance["licence"] is None
+    (_, of_school) = dataset.provenance["merged_from"]
+    assert of_school["licences"] == [None, "CC-BY-NC-SA-4.0"]
+    assert "not stated, CC-BY-NC-SA-4.0" in report.report(dataset).read_text(encoding="utf-8")
 
 
 # --------------------------------------------------------------------------- the command
@@ -688,3 +733,119 @@ def test_the_command(lab: Path, school: Path, tmp_path: Path) -> None:
     result = run.invoke(app, [str(lab), str(school), "--out", str(lab)])
     assert result.exit_code == 2
     assert "one of the datasets" in result.stderr
+
+
+# --------------------------------------------------------------------------- the same, changed
+
+
+def wander(path: Path, *, seed: int, num_frames: int = 75) -> None:
+    """Record a hand of light that moves along a path of its own, before a wall of its own."""
+    rng = np.random.default_rng(seed)
+    wall = np.kron(rng.integers(40, 110, (9, 16)), np.ones((20, 20))).astype(np.float64)
+    turns = rng.uniform(0.3, 1.5, 4)
+    begins = rng.uniform(0, 6, 4)
+    y, x = np.mgrid[0:180, 0:320]
+    frames = []
+    for t in np.arange(num_frames) / 25:
+        a, b, c, d = np.sin(2 * np.pi * turns * t + begins)
+        hand = np.exp(
+            -(((x - 160 - 60 * a - 30 * c) / 25) ** 2 + ((y - 90 - 40 * b - 20 * d) / 25) ** 2)
+        )
+        frames.append((wall * (1 - hand) + 230 * hand).astype(np.uint8))
+    raw = path.with_suffix(".raw")
+    raw.write_bytes(np.stack(frames).tobytes())
+    ffmpeg("-f", "rawvideo", "-pix_fmt", "gray", "-s", "320x180", "-r", "25", "-i", raw,
+           "-c:v", "libx264", "-pix_fmt", "yuv420p", path)  # fmt: skip
+    raw.unlink()
+
+
+@pytest.fixture(scope="module")
+def altered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`one` has four recordings; `two` has three of them, changed, and one of its own."""
+    root = tmp_path_factory.mktemp("changed")
+    one, two = root / "one" / "media", root / "two" / "media"
+    one.mkdir(parents=True)
+    two.mkdir(parents=True)
+    for number in range(4):
+        wander(one / f"r{number}.mp4", seed=number)
+    wander(two / "own.mp4", seed=9)
+    for source, target, options in (
+        ("r0", "small.mp4", ("-vf", "scale=160:90", "-c:v", "libx264", "-crf", "32")),
+        ("r1", "cut.mkv", ("-ss", "0.6", "-c:v", "libx264", "-r", "20")),
+        ("r2", "mirrored.avi", ("-vf", "hflip", "-c:v", "mpeg4", "-q:v", "6")),
+    ):
+        ffmpeg("-i", one / f"{source}.mp4", *options, two / target)
+    first = [(f"r{n}.mp4", 5, 65, "anna") for n in range(4)]
+    second = [("small.mp4", 8, 60, "bek"), ("cut.mkv", 2, 40, "bek"),
+              ("mirrored.avi", 10, 65, "cora"), ("own.mp4", 5, 65, "cora")]  # fmt: skip
+    for name, rows in (("one", first), ("two", second)):
+        marked = [(f, "әке", a, s, b) for f, a, b, s in rows]
+        build(root / name, marked, name=name, licence="CC-BY-4.0")
+    return root
+
+
+def test_recordings_that_were_changed_are_found(altered: Path, tmp_path: Path) -> None:
+    folders = [altered / name / "dataset" for name in ("one", "two")]
+    dataset = merged(tmp_path / "warned", *folders)
+    assert len(dataset.clips) == 8
+    found = sorted(i.message for i in dataset.read("issues", Issue) if i.code == "K709")
+    assert [text.partition(":")[0] for text in found] == [
+        "two/cut.mkv shows what one/r1.mp4 does",
+        "two/mirrored.avi shows what one/r2.mp4 does, mirrored",
+        "two/small.mp4 shows what one/r0.mp4 does",
+    ]
+    assert "the signers are one-anna and two-bek" in found[0]
+    # The later dataset is the one whose name comes later, wherever it is named.
+    again = merged(tmp_path / "again", *folders[::-1])
+    assert snapshot(again.root) == snapshot(dataset.root)
+
+    ignored = merged(tmp_path / "ignored", *folders, similar="ignore")
+    assert "K709" not in {i.code for i in ignored.read("issues", Issue)}
+    assert len(ignored.clips) == 8
+
+
+def test_recordings_that_were_changed_can_be_left_out(altered: Path, tmp_path: Path) -> None:
+    folders = [altered / name / "dataset" for name in ("one", "two")]
+    people = sheet(tmp_path / "people.csv", "corpus,signer_id,person",
+                   "one,anna,p1", "two,bek,p1")  # fmt: skip
+    dataset = merged(tmp_path / "out", *folders, similar="drop", same_signers=people)
+    assert sorted(dataset.clips["source_file"]) == [
+        "one/r0.mp4", "one/r1.mp4", "one/r2.mp4", "one/r3.mp4", "two/own.mp4"
+    ]  # fmt: skip
+    codes = [d.code for d in dataset.read("dropped", Dropped)]
+    assert (codes.count("K709"), codes.count("K109")) == (3, 3)
+    twice = [i.message for i in dataset.read("issues", Issue) if i.code == "K702"]
+    assert [text.rpartition("but ")[2] for text in twice] == ["the signers are p1 and two-cora"]
+    held = {m.key for tar in (dataset.root / "clips").glob("*/*.tar")
+            for m in pack.read_index(tar)[0]}  # fmt: skip
+    assert held == set(dataset.clips["clip_id"])
+
+
+def test_still_and_short_clips_are_not_compared(altered: Path) -> None:
+    dataset = Dataset(altered / "one" / "dataset")
+    clips = {c.clip_id: c for c in dataset.read("clips", Clip)}
+    (first, *_) = traces(dataset, encoding="h264", clips=clips, stage="compare", progress=None)
+    still = dataclasses.replace(first, picture=np.repeat(first.picture[:1], 50, axis=0))
+    short = dataclasses.replace(first, picture=first.picture[:9])
+    for unusable in (still, short):
+        known = Known()
+        known.add([unusable])
+        assert known.find([unusable]) == known.find([first]) == []
+    known = Known()
+    known.add([first])
+    (pair,) = known.find([dataclasses.replace(first, picture=first.picture[7:40])])
+    assert (pair.shared_ms, pair.mirrored) == (33 * 40, False)
+
+
+def test_changed_recordings_are_found_in_jpeg_as_well(altered: Path, tmp_path: Path) -> None:
+    folders = []
+    for name in ("one", "two"):
+        copy = tmp_path / name
+        shutil.copytree(altered / name, copy)
+        recipe = (copy / "recipe.toml").read_text().replace('["h264"]', '["jpeg"]')
+        recipe = recipe.replace("train = 0.5, test = 0.5", "train = 1")
+        (copy / "recipe.toml").write_text(recipe)
+        recipes.build(recipes.read(copy / "recipe.toml"), out=copy / "jpeg")
+        folders.append(copy / "jpeg")
+    dataset = merged(tmp_path / "out", *folders, encodings=("jpeg",))
+    assert [i.code for i in dataset.read("issues", Issue)].count("K709") == 3

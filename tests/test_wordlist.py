@@ -163,6 +163,13 @@ def test_keys_are_made_of_words_where_there_are_none(tmp_path: Path) -> None:
     assert problems(raised.value) == [
         "K305 list.csv:3: gloss_id 'un' is already that of list.csv:2"
     ]
+    assert "a column gloss_id, whose other cells may be empty" in (
+        raised.value.issues[0].hint or ""
+    )
+    given = text(tmp_path, "қазақша,gloss_id\nүн,\nұн,un_flour\nсу,\n")
+    taken = wordlist.read_list(given, source="notes")
+    assert [(s.gloss_id, s.kk) for s in taken.signs] == [("su", "су"), ("un", "үн"),
+                                                         ("un_flour", "ұн")]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -565,6 +572,8 @@ def test_search_by_beginning_likeness_and_category() -> None:
     code, data, _ = run("search", "--category", "FOOD", "--format", "json")
     assert (code, [e["gloss_id"] for e in json.loads(data)["entries"]]) == (0, ["kofe", "su"])
     assert run("search", "су", "--category", "food")[0] == 0
+    assert "'aпке' mixes Cyrillic and Latin letters" in run("search", "aпке")[2]
+    assert "mixes" not in run("search", "апке")[2]
     assert run("search", "ата", "--category", "food")[0] == 1
     assert run("search", "--category", "nosuch")[0] == 1
     assert run("search")[0] == 2

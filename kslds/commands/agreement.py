@@ -42,6 +42,10 @@ def agreement(
     )
     print_table(found["pairs"], title="pairs of annotators")
     print_table(found["review"][:20], title=f"{found['differing']} to look at: labels differ")
+    print_table(
+        found["missing"][:20],
+        title=f"{found['missed']} to look at: not marked by all who worked on the recording",
+    )
     print_table(found["furthest"], title="boundaries that are furthest apart")
     say(f"every group: {dataset.root / 'reports' / 'agreement.csv'}")
 

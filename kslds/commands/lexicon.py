@@ -182,6 +182,8 @@ def lexicon_search(
     read = lexicons.load(lexicon)
     hits = read.search(text, category=category, limit=limit)
     match = None if text is None else read.match(text)
+    for word in lexicons.mixed_scripts(text or ""):
+        say(f"{word!r} mixes Cyrillic and Latin letters.")
     if output is Format.json:
         facts: dict[str, Any] = {"label": text}
         if match is not None:

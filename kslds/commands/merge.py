@@ -36,6 +36,13 @@ def merge(
             help="apart or together: are unmapped signs of one key one sign?", show_default=False
         ),
     ] = None,
+    similar: Annotated[
+        str | None,
+        typer.Option(
+            help="warn, drop or ignore: clips that were cut, scaled, mirrored or encoded anew.",
+            show_default=False,
+        ),
+    ] = None,
     same_signers: Annotated[
         Path | None,
         typer.Option(
@@ -68,6 +75,7 @@ def merge(
         same_signers=str(same_signers.absolute()) if same_signers else None,
         labels=labels or "apart",
         unmapped=unmapped or "keep",
+        similar=similar or "warn",
     )
     dataset = Dataset(out, create=True)
     with dataset.lock(), progress_bars() as progress:
@@ -79,4 +87,6 @@ def merge(
         recipe = dataclasses.replace(recipe, name=name or recipe.name, merge=options)
         recipes.run_merge(dataset, recipe, progress=progress)
     show_dataset(dataset, output)
+    licence = dataset.provenance["licence"]
+    say(f"licence of all: {licence or 'none can be stated, since recordings are without one'}")
     say(f"next: kslds split {out}, then kslds shard {out}")

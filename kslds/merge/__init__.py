@@ -36,6 +36,7 @@ from kslds.manifest import (
     write_atomic,
     write_bytes,
 )
+from kslds.merge import alike
 from kslds.merge.names import (
     MAX_NAME,
     Corpus,
@@ -50,7 +51,7 @@ from kslds.merge.names import (
 )
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Timing
 
-__all__ = ["Corpus", "MergeOptions", "merge"]
+__all__ = ["Corpus", "MergeOptions", "merge", "stated_for_all"]
 
 # --------------------------------------------------------------------------- rows
 
@@ -61,6 +62,7 @@ class _Merged:
 
     people: People
     signs_of: Signs
+    step: Progress | None = None
     recordings: dict[str, Recording] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
@@ -79,6 +81,11 @@ class _Merged:
     """Hash of a clip's frames → corpus, clip and its segment that have them first."""
     _signed: dict[str, list[Segment]] = field(default_factory=lambda: defaultdict(list))
     """Recording → its segments that crossed, as annotated."""
+    _known: alike.Known = field(default_factory=alike.Known)
+    _alike: dict[tuple[str, str], list[alike.Pair]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Recordings that show the same, by other bytes → the clips of both that stay."""
     _unlike: dict[tuple[str, str, str, str], list[tuple[Segment, Segment]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -102,32 +109,94 @@ class _Merged:
             if t.recording_id in self.recordings and t.recording_id not in refused
         ]  # fmt: skip
         self.rows_in["merge-segments"] += len(segments)
+        shown = {c.clip_id: c for c in clips.values() if c.recording_id not in refused}
+        found = self._trace(corpus, shown)
+        pairs = {pair.other.clip_id: pair for pair in self._known.find(found)}
         for segment in segments:
             clip = clips.get(segment.segment_id)
             verdict = self._verdict(name, segment, clip, refused=refused, ledger=ledger)
+            if verdict is None and clip is not None and clip.clip_id in pairs:
+                verdict = self._changed(name, segment, pairs[clip.clip_id])
             if verdict is not None:
                 self._drop("merge-segments", segment.segment_id, verdict[0],
                            f"{name}/{segment.source}: {verdict[1]}")  # fmt: skip
             elif clip is not None:
                 self._add_clip(name, segment, clip, signs=signs)
+        self._known.add([trace for trace in found if trace.clip.clip_id in self.clips])
+
+    def _trace(self, corpus: Corpus, clips: Mapping[str, Clip]) -> list[alike.Trace]:
+        if self.signs_of.options.similar == "ignore":
+            return []
+        return alike.traces(
+            corpus.dataset,
+            encoding=corpus.rendering["encodings"][0],
+            clips=clips,
+            stage=f"compare {corpus.name}",
+            progress=self.step,
+        )
+
+    def _changed(self, corpus: str, segment: Segment, pair: alike.Pair) -> tuple[str, str] | None:
+        """What becomes of a clip that shows the same as one that is here, in other bytes."""
+        twin = self.clips[pair.one.clip_id]
+        if not pair.whole or self.signs_of.options.similar == "warn":
+            self._alike[twin.recording_id, segment.recording_id].append(pair)
+            return None
+        reason = (
+            f"its clip {pair.other.clip_id} shows what {twin.clip_id} of "
+            f"{self.owner[twin.recording_id]} does{', mirrored' if pair.mirrored else ''}"
+        )
+        signer_id = self.people.find(corpus, segment.signer_id)
+        self._same_person(twin.signer_id, signer_id, reason=reason, key=segment.recording_id)
+        here = [s for s in self._signed[twin.recording_id] if s.segment_id == twin.segment_id]
+        self._label_twice(here, corpus, segment)
+        return "K709", reason
+
+    def tell_alike(self) -> None:
+        """One issue for each two recordings that show the same."""
+        for (one, other), pairs in sorted(self._alike.items()):
+            first = pairs[0]
+            files = [self.recordings[key].source_file for key in (one, other)]
+            seconds = sum(pair.shared_ms for pair in pairs) / 1000
+            how = ", mirrored" if all(pair.mirrored for pair in pairs) else ""
+            people = [self.clips[c.clip_id].signer_id for c in (first.one, first.other)]
+            who = "" if people[0] == people[1] else f"; the signers are {people[0]} and {people[1]}"
+            self.issues.append(
+                issue("K709", table="recordings", key=other,
+                       message=f"{files[1]} shows what {files[0]} does{how}: {seconds:.1f} s of "
+                       f"{len(pairs)} clip(s), first {first.other.clip_id} and "
+                       f"{first.one.clip_id}{who}")
+            )  # fmt: skip
+
+    def note_withdrawn(self, corpus: Corpus) -> None:
+        """Note the recordings of those who withdrew: no copy of one may cross, whoever has it."""
+        signed = self._signers(corpus.name, corpus.dataset.read("segments", Segment))
+        for row in corpus.dataset.read("recordings", Recording):
+            own = {self.people.find(corpus.name, row.signer_id)} - {None}
+            seen = signed.get(row.recording_id, set()) | own
+            if seen and seen <= self.people.withdrawn:
+                self.gone.add(row.content_sha256)
+
+    def _signers(self, name: str, segments: Iterable[Segment]) -> dict[str, set[str | None]]:
+        """Recording → who signs on it."""
+        signed: dict[str, set[str | None]] = defaultdict(set)
+        for segment in segments:
+            signed[segment.recording_id].add(self.people.find(name, segment.signer_id))
+        return signed
 
     def _add_recordings(self, corpus: Corpus, segments: Iterable[Segment]) -> dict[str, str]:
         """Take over recordings; returns recording_id → code of those that are not."""
         name, refused = corpus.name, {}
-        signed: dict[str, set[str | None]] = defaultdict(set)
-        for segment in segments:
-            signed[segment.recording_id].add(self.people.find(name, segment.signer_id))
+        signed = self._signers(name, segments)
         rows = corpus.dataset.read("recordings", Recording)
         self.rows_in["merge-recordings"] += len(rows)
         for row in rows:
             signer_id = self.people.find(name, row.signer_id)
-            seen = signed.get(row.recording_id, set()) | {signer_id} - {None}
             twin = self._content.get(row.content_sha256)
-            if seen and seen <= self.people.withdrawn:
+            if row.content_sha256 in self.gone:
                 refused[row.recording_id] = "K324"
-                self.gone.add(row.content_sha256)
                 self._drop("merge-recordings", row.recording_id, "K324",
-                           f"{name}: its signer has withdrawn consent")  # fmt: skip
+                           f"{name}: its signer has withdrawn consent from a dataset that has it"
+                           )  # fmt: skip
             elif row.recording_id not in signed:
                 self._unused(row.recording_id, f"{name}/{row.source_file}")
             elif twin is not None:
@@ -392,7 +461,7 @@ def _fingerprint(
     """Hash of all that the merged dataset follows from; where the datasets lie does not matter."""
     document = {
         "format_version": schema.FORMAT_VERSION,
-        "labels": [options.labels, options.unmapped],
+        "labels": [options.labels, options.unmapped, options.similar],
         "map": sorted([*key, merged] for key, merged in signs.mapped.items()),
         "meant": sorted([*key, merged] for key, merged in signs.meant.items()),
         "people": sorted([*key, merged] for key, merged in people.ids.items()),
@@ -463,10 +532,13 @@ def merge(
     mapped = read_map(options.map, corpora=corpora)
     people = who_is_who(corpora, same_signers=options.same_signers)
     signs = Signs(options=options, mapped=mapped, meant=one_key_each(corpora))
-    merged = _Merged(people=people, signs_of=signs)
+    merged = _Merged(people=people, signs_of=signs, step=progress)
+    for corpus in corpora:
+        merged.note_withdrawn(corpus)
     for corpus in corpora:
         merged.add(corpus)
     merged.tell_unlike()
+    merged.tell_alike()
     merged.leave_unused()
     if merged.unmapped and options.unmapped == "error":
         shown = ", ".join(f"{g} of {c}" for c, g in sorted(merged.unmapped)[:5])
@@ -543,7 +615,7 @@ def _write(
         merged_from=[
             {
                 "name": corpus.name,
-                "licences": sorted(str(text) for text in stated[corpus.name]),
+                "licences": sorted(stated[corpus.name], key=lambda text: text or ""),
                 "stages": _books(corpus),
             }
             for corpus in corpora
@@ -557,6 +629,18 @@ def _write(
         licence=strictest(text for texts in stated.values() for text in texts),
         merge_sha256=fingerprint,
     )  # fmt: skip
+
+
+def stated_for_all(licence: str | None, *, of_recordings: str | None) -> list[Issue]:
+    """What is to be said of the licence that a recipe states, if it asks for less than theirs."""
+    if licence is None or of_recordings is None:
+        return []
+    together, kind = strictest((licence, of_recordings)), licence_kind(licence)
+    # One licence may be spelled in several ways.
+    if together == licence or (kind is not None and licence_kind(together) == kind):
+        return []
+    message = f"the recipe states {licence} for all, the recordings {of_recordings}"
+    return [issue("K710", table="recordings", key="licence", message=message)]
 
 
 def _licence_issues(stated: Mapping[str, Counter[str | None]]) -> Iterator[Issue]:

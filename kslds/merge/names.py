@@ -46,11 +46,15 @@ class MergeOptions:
     same label, as written."""
     unmapped: str = "keep"
     """Signs that the table does not map: ``keep``, ``drop`` or ``error``."""
+    similar: str = "warn"
+    """Clips that show the same in other bytes (smaller, cut, encoded anew, mirrored): ``warn``,
+    ``drop`` that of the dataset whose name comes later, or ``ignore`` and compare none."""
 
     def __post_init__(self) -> None:
         for key, known in (
             ("labels", ("apart", "together")),
             ("unmapped", ("keep", "drop", "error")),
+            ("similar", ("warn", "drop", "ignore")),
         ):
             if getattr(self, key) not in known:
                 raise RecipeError(

@@ -130,6 +130,13 @@ def _overview(data: Data) -> Sequence[object]:
         (name, held["files"], held["samples"], size(held["bytes"]))
         for name, held in facts.get("shards", {}).items()
     ]
+    parts = [
+        (
+            part["name"],
+            ", ".join(text or "not stated" for text in part["licences"]) or "none crossed",
+        )
+        for part in provenance.get("merged_from", ())
+    ]
     content: list[object] = [
         el("ul", [el("li", el("strong", n), " ", noun) for n, noun in tiles], class_="tiles")
     ]
@@ -139,6 +146,8 @@ def _overview(data: Data) -> Sequence[object]:
                el("code", f"kslds {following}"), ".", class_="note")
         )  # fmt: skip
     content.append(el("dl", [[el("dt", name), el("dd", text)] for name, text in lines]))
+    if parts:
+        content.append(table("Merged from", ("Dataset", "Licences of its recordings"), parts))
     if shards:
         content.append(table("Files for training", ("Folder", "Files", "Clips", "Size"), shards))
     return content
@@ -273,6 +282,8 @@ def _agreement(data: Data) -> Sequence[object]:
 
     review = [(place(r), r["said"], r["became"], "yes" if r["tied"] else "") for r in
               found["review"][:_MAX_ROWS_OPEN]]  # fmt: skip
+    missed = [(place(r), r["said"], r["not_by"], r["became"]) for r in found.get("missing", [])]
+    missing = missed[:_MAX_ROWS_OPEN]
     furthest = [
         (place(r), r["iou"], r["start_apart_ms"], r["end_apart_ms"]) for r in found["furthest"]
     ]
@@ -287,6 +298,9 @@ def _agreement(data: Data) -> Sequence[object]:
               "IoU", "Starts apart, ms", "Ends apart, ms", "Same label", "Cohen’s kappa"), pairs),
         table("To look at: labels differ", ("Where", "Who says what", "Became", "Tied"), review,
               more=found["differing"] - len(review)),
+        table("To look at: not marked by all who worked on the recording", ("Where",
+              "Who says what", "Not marked by", "Became"), missing,
+              more=found.get("missed", 0) - len(missing)),
         table("To look at: boundaries furthest apart", ("Where", "IoU", "Starts apart, ms",
               "Ends apart, ms"), furthest),
         el("p", "Every group, to open in a spreadsheet: ",
