@@ -45,7 +45,7 @@ _UNREADABLE = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError,
     MemoryError, RuntimeError, struct.error,
 )  # fmt: skip
-_OPENPOSE_NAME = re.compile(r"(?:^|\D)(\d{1,12})_keypoints\.json")
+_OPENPOSE_NAME = re.compile(r"(?:^|\D)(\d{1,12})_keypoints\.json$", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,8 @@ class Poses:
     """Frames per second, where the file states it."""
     points: tuple[str, ...]
     """Names of the P points, as ``component/point``."""
+    absent: tuple[int, ...] = ()
+    """Frames before the last that have no file of their own, as of OpenPose; their rows are NaN."""
 
 
 def find(folder: Path, *, recordings: Iterable[str]) -> dict[str, Path]:
@@ -165,7 +167,8 @@ def _openpose(folder: Path) -> Poses:
         rows[number] = np.concatenate([parts[name] for name in first])
     rows[rows[..., 2] <= 0] = np.nan
     names = tuple(f"{part}/{i}" for part, points in first.items() for i in range(len(points)))
-    return Poses(data=rows, rate=None, points=names)
+    absent = tuple(sorted(set(range(len(rows))).difference(frames)))
+    return Poses(data=rows, rate=None, points=names, absent=absent)
 
 
 def _best_person(frame: Mapping[str, Any]) -> dict[str, Array] | None:
@@ -184,10 +187,11 @@ def _best_person(frame: Mapping[str, Any]) -> dict[str, Array] | None:
 def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
     """One row of points for each presented frame of a recording.
 
-    Where the file has as many frames as the recording, or one or two more or less, as
-    estimators do, they belong together one by one. Otherwise both must last equally long (to
-    a fiftieth), and a frame gets the row on show at its time: ``floor(rate * t)`` with t since
-    the first frame.
+    Where the file has as many frames as the recording, they belong together one by one, whatever
+    rate it states. Otherwise, if it states a rate that is not the recording's and by which both
+    last equally long (to a fiftieth, or a frame of either), a frame gets the row on show at its
+    time: ``floor(rate * t)`` with t since the first frame. What is left is one or two frames more
+    or less, as estimators do: one by one again.
 
     Args:
         poses: What was read.
@@ -200,21 +204,27 @@ def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
     Raises:
         MediaError: K129 the numbers of frames differ, and the lengths do too or are not stated.
     """
-    out = np.full((len(pts), *poses.data.shape[1:]), np.nan, np.float32)
-    if abs(len(poses.data) - len(pts)) <= 2:
-        out[: len(poses.data)] = poses.data[: len(pts)]
-        return out
-    span = (pts[-1] - pts[0]) * time_base * Fraction(len(pts), max(1, len(pts) - 1))
-    if poses.rate is None or abs(len(poses.data) / poses.rate - span) > span / 50:
+    count, own = len(poses.data), len(pts)
+    out = np.full((own, *poses.data.shape[1:]), np.nan, np.float32)
+    span = (pts[-1] - pts[0]) * time_base * Fraction(own, max(1, own - 1))
+    rate = poses.rate
+    if count != own and rate is not None and span > 0 and abs(rate * span - own) * 50 > own:
+        step = max(1 / rate, span / own)
+        if abs(count / rate - span) <= max(span / 50, step):
+            # Timestamps may have been rounded to their unit, as in ms.
+            half = min(time_base, Fraction(1, 1000)) / 2
+            rows = np.array([rate * ((p - pts[0]) * time_base + half) // 1 for p in pts])
+            known = rows < count
+            out[known] = poses.data[rows[known]]
+            return out
+    if abs(count - own) > 2:
+        stated = "" if rate is None else f", {float(count / rate):.2f} s at the rate it states"
         raise MediaError(
-            f"the poses have {len(poses.data)} frames, the recording has {len(pts)}.",
+            f"the poses have {count} frames{stated}; the recording has {own}, {float(span):.2f} s.",
             code="K129",
             hint="Make them again from this recording.",
         )
-    step = poses.rate * time_base
-    rows = np.array([(p - pts[0]) * step.numerator // step.denominator for p in pts])
-    known = rows < len(poses.data)
-    out[known] = poses.data[rows[known]]
+    out[:count] = poses.data[:own]
     return out
 
 
