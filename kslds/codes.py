@@ -658,6 +658,14 @@ _code(
     "that comes first by name stays.",
     "Watch it and correct the wrong label, or say in the table of signs that the two are one sign.",
 )
+_code(
+    "K710",
+    "warning",
+    "poses do not go together",
+    "Datasets have poses of other points, or of other numbers for a point; the merged dataset has "
+    "none.",
+    "Make the poses of all recordings with the same model, and build the datasets again.",
+)
 
 
 def code_table() -> str:

@@ -236,3 +236,75 @@ def test_real_files_of_all_versions_are_read(name: str, shape: tuple[int, ...]) 
     seen = found.data[~np.isnan(found.data[..., -1])]
     assert len(seen) > 0.5 * shape[0] * shape[1]
     assert seen[..., -1].min() > 0
+
+
+def in_part(root: Path, name: str, *, rows: str, pattern: str, points: int | None) -> Path:
+    """A built dataset of one recording of 30 frames, with poses of so many points or without."""
+    (root / "media").mkdir(parents=True)
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    record(root / "media" / f"{name}.mp4", num_frames=30, options=options, filters=pattern)
+    (root / "rows.csv").write_text(f"recording,gloss,start,end,unit,signer\n{rows}")
+    document = {
+        "name": name,
+        "licence": "CC0-1.0",
+        "ingest": {"media": "media", "annotations": "rows.csv"},
+        "clips": {"size": 64},
+        "shards": {"encodings": ["h264"]},
+        "split": {"fractions": {"train": 1.0}},
+    }
+    if points is not None:
+        write_pose(root / "poses" / f"{name}.pose", num_frames=30, points=points)
+        document["ingest"] |= {"poses": "poses"}  # type: ignore[operator]
+    recipes.build(recipes.from_document(document, base=root), out=root / "out", workers=1)
+    return root / "out"
+
+
+def merged_of(tmp_path: Path, *parts: Path) -> Dataset:
+    document = {"name": "all", "merge": {"datasets": [str(p) for p in parts]},
+                "split": {"fractions": {"train": 1.0}}}  # fmt: skip
+    recipe = recipes.from_document(document, base=tmp_path)
+    return recipes.build(recipe, out=tmp_path / "all", workers=1)
+
+
+def test_poses_cross_in_a_merge(tmp_path: Path) -> None:
+    rows = "{0}.mp4,yes,4,14,frame,s1\n{0}.mp4,no,15,27,frame,s1\n"
+    parts = [
+        in_part(tmp_path / name, name, rows=rows.format(name), pattern=pattern, points=points)
+        for name, pattern, points in (
+            ("first", "null", POINTS), ("second", "hflip", None), ("third", "negate", POINTS),
+        )
+    ]  # fmt: skip
+    dataset = merged_of(tmp_path, *parts)
+    assert "K710" not in set(dataset.issues.code)
+    samples = {s["key"]: s for s in kslds.load(str(dataset.root), num_frames=None)}
+    clips = dataset.read("clips", Clip)
+    assert len(clips) == len(samples) == 6
+    for clip in clips:
+        sample = samples[clip.clip_id]
+        assert sample["pose"].shape == (clip.num_frames, POINTS, 3)
+        assert len(sample["video"]) == clip.num_frames
+        if clip.source_file == "second/second.mp4":
+            assert np.isnan(sample["pose"]).all()
+        else:
+            frames = list(range(clip.first_frame, clip.last_frame + 1))
+            assert list(sample["pose"][:, 0, 0]) == frames
+    assert dataset.provenance["pose_points"] == ["hand/p0", "hand/p1", "hand/p2"]
+    before = {p: p.stat().st_mtime_ns for p in dataset.root.rglob("*.tar")}
+    merged_of(tmp_path, *parts)
+    assert {p: p.stat().st_mtime_ns for p in dataset.root.rglob("*.tar")} == before
+
+
+def test_unlike_poses_do_not_cross_and_it_is_said(tmp_path: Path) -> None:
+    parts = [
+        in_part(tmp_path / name, name, rows=f"{name}.mp4,yes,4,14,frame,s1\n", pattern=pattern,
+                points=points)
+        for name, pattern, points in (("first", "null", 3), ("second", "hflip", 5))
+    ]  # fmt: skip
+    dataset = merged_of(tmp_path, *parts)
+    (issue,) = dataset.issues[dataset.issues.code == "K710"].itertuples()
+    assert issue.key == "second"
+    assert "first has 3 points of 3 numbers (hand/p0, …), second has 5 points" in issue.message
+    assert dataset.provenance["pose_points"] == []
+    samples = list(kslds.load(str(dataset.root)))
+    assert len(samples) == 2
+    assert all("pose" not in sample for sample in samples)
