@@ -212,6 +212,14 @@ _code(
     "Make the poses again from this recording, all with the same model.",
 )
 _code(
+    "K130",
+    "warning",
+    "poses are missing",
+    "Recordings have no poses, a pose file is not named after one recording, or files of single "
+    "frames are missing.",
+    "Name each pose file after its recording. Where there are no poses, nothing is seen (NaN).",
+)
+_code(
     "K131",
     "warning",
     "duration disagrees with metadata",

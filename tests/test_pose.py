@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
+import tracemalloc
+import unicodedata
 from fractions import Fraction
 from pathlib import Path
 
@@ -211,6 +214,155 @@ def test_a_frame_of_other_points_is_refused(tmp_path: Path) -> None:
     one = {"people": [{"pose_keypoints_2d": [1, 2, 3]}]}
     (folder / "a_000000000001_keypoints.json").write_text(json.dumps(one))
     with pytest.raises(MediaError, match="frame 1 has other points than the first"):
+        pose.read(folder)
+
+
+def test_openpose_files_of_all_recordings_in_one_folder(tmp_path: Path) -> None:
+    for name, frames in (("a", 60), ("b.pre", 61)):
+        folder = write_openpose(tmp_path / "each" / name, num_frames=frames)
+        (tmp_path / "poses" / "json").mkdir(parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            file.rename(tmp_path / "poses" / "json" / file.name)
+    found = pose.find(tmp_path / "poses", recordings=["a.mp4", "b.pre.mp4", "b.mp4"])
+    assert sorted(found) == ["a.mp4", "b.pre.mp4"]
+    assert [len(pose.read(found[name]).data) for name in sorted(found)] == [60, 61]
+    dataset = built(tmp_path)
+    files = {r.source_file: r.pose_file for r in dataset.read("recordings", Recording)}
+    assert files == {"a.mp4": "json/a_*_keypoints.json", "b.mp4": None, "c.mp4": None}
+    for sample in kslds.load(str(dataset.root), num_frames=None):
+        if sample["source_file"] == "a.mp4":
+            frames = list(range(sample["first_frame"], sample["last_frame"] + 1))
+            assert list(sample["pose"][:, 1, 0]) == frames
+    missing = dataset.issues[dataset.issues.code == "K130"]
+    assert sorted(missing.message) == [
+        "2 recording(s) have no poses, first b.mp4.",
+        "json/b.pre_*_keypoints.json is the name of no recording, or of several.",
+    ]
+    # Another file of the group is another pack.
+    before = {p.name for p in dataset.root.glob("clips/h264/*.tar")}
+    (tmp_path / "poses" / "json" / f"a_{13:012d}_keypoints.json").unlink()
+    dataset = built(tmp_path)
+    assert len(before - {p.name for p in dataset.root.glob("clips/h264/*.tar")}) == 1
+    (issue,) = dataset.issues[dataset.issues.message.str.contains("no file of")].message
+    assert issue.startswith("a_*_keypoints.json has no file of 1 frame(s), first 13")
+    clip = next(c for c in dataset.read("clips", Clip) if c.first_frame == 10)
+    (tar,) = (dataset.root / "shards" / "h264").glob("*.tar")
+    with pack.PackReader(tar) as reader:
+        points = pose.decode(reader.read(clip.clip_id, field="pose.npy"))
+    assert np.isnan(points[3]).all()
+    assert list(points[[2, 4], 0, 0]) == [12, 14]
+
+
+def test_openpose_files_may_be_numbered_from_1(tmp_path: Path) -> None:
+    folder = write_openpose(tmp_path / "a", num_frames=6)
+    for number in reversed(range(6)):
+        name = "a_{:012d}_keypoints.json"
+        (folder / name.format(number)).rename(folder / name.format(number + 1))
+    (folder / name.format(3)).unlink()
+    found = pose.read(folder)
+    assert found.absent == (0, 3)
+    rows = pose.aligned(found, pts=range(6), time_base=Fraction(1, 30))
+    assert list(np.nan_to_num(rows[:, 0, 0], nan=-1)) == [0, 1, -1, 3, 4, 5]
+    # Of a recording that has a frame more, frame 0 is the one that is missing.
+    rows = pose.aligned(found, pts=range(7), time_base=Fraction(1, 30))
+    assert list(np.nan_to_num(rows[:, 0, 0], nan=-1)) == [-1, 0, 1, -1, 3, 4, 5]
+
+
+def test_names_are_found_in_either_form_of_unicode(tmp_path: Path) -> None:
+    name = "\N{CYRILLIC SMALL LETTER SHORT I}"
+    write_pose(tmp_path / "p" / f"{unicodedata.normalize('NFD', name)}.POSE", num_frames=2)
+    assert list(pose.find(tmp_path / "p", recordings=[f"{name}.mp4"])) == [f"{name}.mp4"]
+
+
+def test_a_link_out_of_the_folder_is_passed_over(tmp_path: Path) -> None:
+    write_pose(tmp_path / "out" / "a.pose", num_frames=2)
+    write_openpose(tmp_path / "out" / "b", num_frames=2)
+    (tmp_path / "poses").mkdir()
+    for name in ("a.pose", "b"):
+        (tmp_path / "poses" / name).symlink_to(tmp_path / "out" / name)
+    assert pose.find(tmp_path / "poses", recordings=["a.mp4", "b.mp4"]) == {}
+
+
+def hostile(body: bytes, *, version: float = 0.2, points: int = 1, form: str = "XYC") -> bytes:
+    """A `.pose` file with a header of one component, and these bytes after it."""
+    name = struct.pack("<H1s", 1, b"h")
+    component = name + struct.pack(f"<H{len(form)}sHHH", len(form), form.encode(), points, 0, 0)
+    head = struct.pack("<fHHHH", version, 100, 100, 0, 1) + component + bytes(2) * points
+    return head + body
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (hostile(struct.pack("<fIH", 25, 0xFFFFFFFF, 0)), "states 4294967295 frames of 1 points"),
+        (hostile(struct.pack("<fIH", 25, 0xFFFFFFFF, 0xFFFF)), "4294967295 frames, and holds 0"),
+        (hostile(struct.pack("<fIH", 25, 4_000_000, 0), points=60_000), "4000000 frames of 60000"),
+        (hostile(struct.pack("<fIH", 25, 0xFFFFFFFF, 1), points=0), "its header names no points"),
+        (hostile(struct.pack("<HH", 25, 0xFFFF), version=0, points=60_000), "65535 frames of 60000"),
+        (hostile(struct.pack("<HHH", 25, 2, 1) + bytes(12), version=0.1), "2 frames, and holds 1"),
+        (hostile(struct.pack("<HHH", 25, 2, 0) + bytes(24), version=0.1), "cannot be read"),
+        (hostile(struct.pack("<fIH", 25, 1, 1) + bytes(12), form=""), "its header names no points"),
+        (hostile(struct.pack("<fIH", 25, 2, 1) + bytes(23)), "2 frames, and holds 1"),
+        (hostile(b""), "breaks off too early"),
+        (hostile(bytes(99), version=0.3), "cannot be read"),
+        (b"", "breaks off too early"),
+        (bytes(40), "cannot be read"),
+        (b"\xff" * 4000, "cannot be read"),
+    ],
+)  # fmt: skip
+def test_headers_that_claim_too_much_take_no_memory(
+    tmp_path: Path, data: bytes, message: str
+) -> None:
+    (tmp_path / "x.pose").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(MediaError, match=message):
+        pose.read(tmp_path / "x.pose")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 << 20
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0, -1, 1e-30])
+def test_a_rate_that_is_none_is_none(tmp_path: Path, rate: float) -> None:
+    path = write_pose(tmp_path / "x.pose", num_frames=10, rate=rate)
+    with pytest.raises(MediaError, match=r"frames|cannot be read"):
+        pose.aligned(pose.read(path), pts=range(60), time_base=Fraction(1, 30))
+
+
+def test_version_0_1_is_read_whole_and_cut_short_refused(tmp_path: Path) -> None:
+    body = np.arange(8, dtype="<f4").tobytes() + np.ones(4, "<f4").tobytes()
+    data = hostile(struct.pack("<HHH", 25, 2, 1) + body, version=0.1, points=2)
+    (tmp_path / "x.pose").write_bytes(data)
+    found = pose.read(tmp_path / "x.pose")
+    assert found.rate == 25
+    assert found.data[..., :2].tolist() == [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
+    # pose-format takes what is left for fewer frames, with points where the confidences are.
+    (tmp_path / "x.pose").write_bytes(data[:-24])
+    with pytest.raises(MediaError, match="2 frames, and holds 1"):
+        pose.read(tmp_path / "x.pose")
+
+
+def test_a_confidence_that_is_no_number_is_not_seen(tmp_path: Path) -> None:
+    numbers = np.array([1, 1, 2, 2, np.nan, 0.5], "<f4").tobytes()
+    data = hostile(struct.pack("<fIH", 25, 1, 2) + numbers)
+    (tmp_path / "x.pose").write_bytes(data)
+    assert pose.read(tmp_path / "x.pose").data.tolist() == [[[2, 2, 0.5]]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not JSON"), ("[" * 100_000, "is not JSON"), ("[]", "does not hold an object"),
+        ("{}", "is not as OpenPose writes it"), ('{"people": 3}', "is not as OpenPose writes it"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "is not as OpenPose writes it"),
+        ('{"people": [{"pose_keypoints_2d": ["x", 1, 2]}]}', "is not as OpenPose writes it"),
+        ('{"people": [[]]}', "is not as OpenPose writes it"),
+    ],
+)  # fmt: skip
+def test_a_broken_file_of_a_frame_is_named(tmp_path: Path, text: str, message: str) -> None:
+    folder = write_openpose(tmp_path / "a", num_frames=3)
+    (folder / "a_000000000001_keypoints.json").write_text(text)
+    with pytest.raises(MediaError, match=f"a_000000000001_keypoints.json {message}"):
         pose.read(folder)
 
 
