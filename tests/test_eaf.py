@@ -296,6 +296,42 @@ def test_what_a_document_lacks_is_added_without_a_clock(tmp_path: Path) -> None:
     assert list(found.tiers) == ["t"]
 
 
+def test_what_the_schema_would_refuse_becomes_valid_without_loss(tmp_path: Path) -> None:
+    text = """<ANNOTATION_DOCUMENT DATE="13.06.2006 15:09" VERSION="2.6">
+<HEADER MEDIA_FILE=""><LINKED_FILE_DESCRIPTOR LINK_URL="a.tsconf"/></HEADER>
+<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1"/></TIME_ORDER>
+<HEADER TIME_UNITS="milliseconds"><PROPERTY NAME="n">v</PROPERTY><MEDIA_DESCRIPTOR/></HEADER>
+<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="2"/></TIME_ORDER>
+<TIER TIER_ID="t" LINGUISTIC_TYPE_REF="lt"/>
+<TIER TIER_ID="u" LINGUISTIC_TYPE_REF="with blanks" PARENT_REF="t"/>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="lt" CONTROLLED_VOCABULARY_REF="cv"/>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="with blanks" CONSTRAINTS="Symbolic Association"/>
+<CONTROLLED_VOCABULARY CV_ID="cv"><DESCRIPTION>what</DESCRIPTION>
+<CV_ENTRY_ML><CVE_VALUE>one</CVE_VALUE></CV_ENTRY_ML></CONTROLLED_VOCABULARY>
+</ANNOTATION_DOCUMENT>"""
+    found = read(tmp_path, text)
+    assert found.root.get("DATE") == EPOCH
+    assert [(n.tag, n.get("NAME"), n.text) for n in found.header.children] == [
+        ("MEDIA_DESCRIPTOR", "", ""),
+        ("LINKED_FILE_DESCRIPTOR", "", ""),
+        ("PROPERTY", "n", "v"),
+        ("PROPERTY", "DATE", "13.06.2006 15:09"),
+    ]
+    assert found.header.get("TIME_UNITS") == "milliseconds"
+    assert [n.get("TIME_SLOT_ID") for n in found.section("TIME_ORDER")[0].children] == [
+        "ts1",
+        "ts2",
+    ]
+    assert found.section("LINGUISTIC_TYPE")[1].get("CONSTRAINTS") == "Symbolic_Association"
+    assert [n.get("STEREOTYPE") for n in found.section("CONSTRAINT")] == ["Symbolic_Association"]
+    (entry,) = found.root.all("CV_ENTRY_ML")
+    assert (entry.get("CVE_ID"), entry.children[0].text) == ("cveid0", "one")
+    data = eaf.to_bytes(found)
+    assert again(data) == found
+    if DATA.is_dir():
+        valid(data)
+
+
 def test_what_the_schema_does_not_know_is_kept(tmp_path: Path) -> None:
     text = document(tier("t", "top", NEW="1"), tail="<NEWS A='1'><ITEM/></NEWS>")
     found = read(tmp_path, text)
