@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,78 @@ def test_what_is_written_is_valid() -> None:
     @given(documents())
     def check(written: Document) -> None:
         valid(eaf.to_bytes(written), by)
+
+    check()
+
+
+@st.composite
+def older(draw: st.DrawFn) -> Node:
+    """A document as of before 2.8: vocabularies of one language, sections in any order."""
+    document = draw(documents())
+    sections = []
+    for section in document.root.children:
+        if section.tag == "CONTROLLED_VOCABULARY":
+            about = [c.text for c in section.children if c.tag == "DESCRIPTION"]
+            entries = []
+            for entry in (c for c in section.children if c.tag == "CV_ENTRY_ML"):
+                value = entry.children[0]
+                entries.append(node("CV_ENTRY", value.text, EXT_REF=entry.get("EXT_REF") or None,
+                                    DESCRIPTION=dict(value.attributes).get("DESCRIPTION"),
+                                    CVE_ID=draw(st.sampled_from([entry.get("CVE_ID"), None]))))  # fmt: skip
+            section = node("CONTROLLED_VOCABULARY", *entries, CV_ID=section.get("CV_ID"),
+                           DESCRIPTION=about[0] if about else None)  # fmt: skip
+        if section.tag == "HEADER":
+            kept = (c.with_attributes(MIME_TYPE=None) if draw(st.booleans()) else c
+                    for c in section.children)  # fmt: skip
+            section = section.with_attributes(SVG_FILE=draw(TEXTS))
+            section = node("HEADER", *kept, **dict(section.attributes))
+        if section.tag != "CONSTRAINT" or draw(st.booleans()):
+            sections.append(section)
+    version = draw(st.sampled_from(["2.3", "2.4", "2.5", "2.6", "2.7", None]))
+    root = node("ANNOTATION_DOCUMENT", *draw(st.permutations(sections)), VERSION=version)
+    return root.with_attributes(**draw(st.fixed_dictionaries({}, optional={
+        "AUTHOR": TEXTS, "FORMAT": st.just("2.7"), "DATE": st.sampled_from(
+            ["2006-06-13T15:09:43+01:00", "2006-06-13T15:09:43", "13.6.2006", "2006-13-13T00:00:00"]
+        ),
+    })))  # fmt: skip
+
+
+def said(root: Node) -> Counter[str]:
+    """Every text and every attribute's value of a document, but for its version."""
+    words: Counter[str] = Counter()
+    for item in walk(root):
+        words[item.text] += 1
+        words.update(v for k, v in item.attributes if k not in ("VERSION", "FORMAT"))
+    return words
+
+
+def walk(root: Node) -> list[Node]:
+    return [root, *(item for child in root.children for item in walk(child))]
+
+
+@settings(deadline=None, max_examples=100)
+@given(older())
+def test_older_documents_lose_nothing(written: Node) -> None:
+    found = again(eaf.to_bytes(Document(root=written)))
+    before, after = said(written), said(found.root)
+    before.pop("", None)
+    assert before <= after
+    assert [t.get("TIER_ID") for t in found.section("TIER")] == [
+        c.get("TIER_ID") for c in written.children if c.tag == "TIER"
+    ]
+    data = eaf.to_bytes(found)
+    assert again(data) == found
+    assert eaf.to_bytes(again(data)) == data
+
+
+@needs_data
+def test_older_documents_become_valid() -> None:
+    by = schema()
+
+    @settings(deadline=None, max_examples=100)
+    @given(older())
+    def check(written: Node) -> None:
+        valid(eaf.to_bytes(again(eaf.to_bytes(Document(root=written)))), by)
 
     check()
 
