@@ -648,8 +648,8 @@ def _attach_poses(found: _Recordings, folder: str | None) -> list[str]:
     poses = pose.attach(Path(folder), recordings=found.rows.values(), timings=found.timings)
     found.rows |= {row.recording_id: row for row in poses.recordings}
     found.issues += [
-        _issue("K129", table="recordings", key=name, message=message)
-        for name, message in poses.problems
+        _issue(code, table="recordings", key=name, message=message)
+        for code, name, message in poses.problems
     ]
     return list(poses.points)
 

@@ -10,20 +10,24 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
+import os
 import re
 import struct
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kslds.errors import MediaError, MissingExtra, MissingFile
+from kslds.folders import Finder
 from kslds.manifest import canonical_json, sha256_file
 from kslds.schema import Recording, Timing
 
@@ -34,6 +38,7 @@ FIELD = "pose.npy"
 
 _MAX_BYTES = 1 << 30
 _MAX_JSON_BYTES = 4 << 20
+_MAX_HEADER = 1 << 20
 _MAX_FRAMES = 5_000_000
 _OPENPOSE_PARTS = (
     "pose_keypoints_2d",
@@ -45,7 +50,10 @@ _UNREADABLE = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError,
     MemoryError, RuntimeError, struct.error,
 )  # fmt: skip
-_OPENPOSE_NAME = re.compile(r"(?:^|\D)(\d{1,12})_keypoints\.json")
+_OPENPOSE_NAME = re.compile(r"(?:^|\D)(\d{1,12})_keypoints\.json$", re.ASCII)
+_OPENPOSE_OF = re.compile(r"(.+)_\d{12}_keypoints\.json$", re.ASCII)
+"""Which video a file is of, where several have theirs in one folder."""
+_ANY_FRAME = "_*_keypoints.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,44 +66,89 @@ class Poses:
     """Frames per second, where the file states it."""
     points: tuple[str, ...]
     """Names of the P points, as ``component/point``."""
+    absent: tuple[int, ...] = ()
+    """Frames before the last that have no file of their own, as of OpenPose; their rows are NaN."""
+
+    def of_frames(self, count: int) -> Poses:
+        """These poses, their first row that of frame 0, where files are numbered from 1.
+
+        Args:
+            count: How many frames the recording has.
+        """
+        if 0 not in self.absent or len(self.data) != count + 1:
+            return self
+        absent = tuple(number - 1 for number in self.absent[1:])
+        return dataclasses.replace(self, data=self.data[1:], absent=absent)
 
 
 def find(folder: Path, *, recordings: Iterable[str]) -> dict[str, Path]:
-    """Pose files of recordings, by stem: ``a/b.mp4`` has ``b.pose``, ``a/b.pose`` or a folder.
+    """Pose files of recordings, by stem: of ``a/b.mp4``, ``b.pose``, ``a/b.pose`` or OpenPose's.
 
     Args:
-        folder: Holds ``<stem>.pose`` files, or folders ``<stem>`` of OpenPose JSON files, beside
-            each other or laid out as the recordings are.
+        folder: Holds ``<stem>.pose`` files, folders ``<stem>`` of OpenPose JSON files, or such
+            files of many recordings side by side, ``<stem>_000000000012_keypoints.json``; flat or
+            laid out as the recordings are.
         recordings: Names of recordings, relative to the media folder.
 
     Returns:
-        Name of a recording → its pose file or folder. Links out of the folder are passed over.
+        Name of a recording → what `read` takes. Links out of the folder are passed over.
     """
-    inside = folder.resolve()
-    found = {}
-    stems = {name: Path(name).with_suffix("") for name in recordings}
+    there = _below(folder)
+    finder = Finder({name: name for name in there})
+    stems = {name: PurePosixPath(name).with_suffix("") for name in recordings}
     alike = Counter(stem.name for stem in stems.values())
-    for name, relative in stems.items():
+    found = {}
+    for name, stem in stems.items():
+        which, _, _ = finder.find(f"{stem}.pose")
         # By its bare name only where no other recording is called the same.
-        flat = [Path(relative.name)] if alike[relative.name] == 1 else []
-        for stem in dict.fromkeys([relative, *flat]):
-            candidates = (folder / stem.with_name(stem.name + ".pose"), folder / stem)
-            path = next((p for p in candidates if p.is_file() or p.is_dir()), None)
-            if path is not None and path.resolve().is_relative_to(inside):
-                found[name] = path
-                break
+        if which and (alike[stem.name] == 1 or which == f"{stem}.pose"):
+            found[name] = there[which]
     return found
 
 
+def _below(folder: Path) -> dict[str, Path]:
+    """What may be the poses of a recording, under the name that its file or folder stands for."""
+    there: dict[str, Path] = {}
+    inside = folder.resolve()
+    for above, folders, files in os.walk(folder):
+        here = Path(above)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            linked = here / name
+            if linked.is_symlink() and linked.resolve().is_relative_to(inside):
+                there[_name(linked, folder) + ".pose"] = linked
+        if any(_OPENPOSE_NAME.search(name) for name in files):
+            folders.clear()  # one listing of as many files as frames is enough
+            if here != folder:
+                there.setdefault(_name(here, folder) + ".pose", here)
+            for stem in sorted({m[1] for m in map(_OPENPOSE_OF.match, files) if m}):
+                group = here / f"{stem}{_ANY_FRAME}"
+                there.setdefault(_name(here / stem, folder) + ".pose", group)
+        for path in (here / name for name in sorted(files)):
+            is_pose = path.suffix.lower() == ".pose" and path.is_file()
+            if is_pose and path.resolve().is_relative_to(inside):
+                there[_name(path.with_suffix(""), folder) + ".pose"] = path
+    return there
+
+
+def _name(path: Path, folder: Path) -> str:
+    name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")
+    return unicodedata.normalize("NFC", name)
+
+
 def read(path: Path) -> Poses:
-    """Read a `.pose` file, or a folder of OpenPose's ``…_000000000012_keypoints.json``.
+    """Read a `.pose` file, or OpenPose's ``…_000000000012_keypoints.json``.
+
+    Args:
+        path: The file; a folder of such files; or a folder and ``<stem>_*_keypoints.json``.
 
     Raises:
         MediaError: K129 the file is not one of these, or is damaged.
         MissingExtra: `pose-format` is not installed.
     """
     try:
-        return _openpose(path) if path.is_dir() else _pose_format(path)
+        is_openpose = path.name.endswith(_ANY_FRAME) or path.is_dir()
+        return _openpose(path) if is_openpose else _pose_format(path)
     except _UNREADABLE as error:
         raise MediaError(
             f"{path.name} cannot be read as poses: {error}.",
@@ -107,21 +160,53 @@ def read(path: Path) -> Poses:
 def _pose_format(path: Path) -> Poses:
     if find_spec("pose_format") is None:
         raise MissingExtra("pose-format", extra="pose")
-    from pose_format import Pose
+    from pose_format.numpy import NumPyPoseBody
+    from pose_format.pose_header import PoseHeader
+    from pose_format.utils.reader import BufferReader
 
     if path.stat().st_size > _MAX_BYTES:
         raise ValueError(f"it is larger than {_MAX_BYTES >> 20} MiB")
-    pose = Pose.read(path.read_bytes())
-    data = np.ma.getdata(pose.body.data).astype(np.float32)
-    confidence = np.asarray(pose.body.confidence, dtype=np.float32)
-    names = tuple(f"{c.name}/{point}" for c in pose.header.components for point in c.points)
-    if data.ndim != 4 or data.shape[2] != len(names) or confidence.shape != data.shape[:3]:
-        raise ValueError(f"its header names {len(names)} points, its body has {data.shape}")
-    return Poses(
-        data=_most_confident(data, confidence),
-        rate=Fraction(pose.body.fps).limit_denominator(1001) if pose.body.fps > 0 else None,
-        points=names,
-    )
+    data = path.read_bytes()
+    try:
+        # The header alone first: what it claims decides how much memory the rest takes.
+        head = BufferReader(data[:_MAX_HEADER])
+        header = PoseHeader.read(head)
+        reader = BufferReader(data)
+        reader.read_offset = head.read_offset
+        _check_size(header, data, start=head.read_offset)
+        body = NumPyPoseBody.read(header, reader)
+    except (struct.error, TypeError, IndexError) as error:
+        raise ValueError("it breaks off too early, or is no .pose file") from error
+    points = np.ma.getdata(body.data).astype(np.float32)
+    confidence = np.asarray(body.confidence, dtype=np.float32)
+    names = tuple(f"{c.name}/{point}" for c in header.components for point in c.points)
+    if points.ndim != 4 or points.shape[2] != len(names) or confidence.shape != points.shape[:3]:
+        raise ValueError(f"its header names {len(names)} points, its body has {points.shape}")
+    rate = Fraction(body.fps).limit_denominator(1001) if body.fps > 0 else Fraction(0)
+    return Poses(data=_most_confident(points, confidence), rate=rate or None, points=names)
+
+
+def _check_size(header: Any, data: bytes, *, start: int) -> None:
+    """Refuse a body that has not the size that it states, or one that is out of proportion.
+
+    Version 0.0 states the people of each frame; 0.1 and 0.2 those of all of them. The numbers
+    after the header are those of https://github.com/sign-language-processing/pose,
+    docs/specs.
+    """
+    version = round(header.version, 3)
+    form = struct.Struct({0: "<HH", 0.1: "<HHH"}.get(version, "<fIH"))
+    _, frames, *people = form.unpack_from(data, start)
+    row = header.total_points() * (header.num_dims() + 1) * 4
+    left = len(data) - start - form.size
+    if row <= 0:
+        raise ValueError("its header names no points")
+    held = left // (row * people[0]) if people and people[0] else 0
+    if version == 0.1 and held >= 0xFFFF and left % (row * people[0]) == 0:
+        frames = held  # its number of frames goes no further
+    if people and people[0] and (held < frames or (version == 0.1 and held > frames)):
+        raise ValueError(f"it states {frames} frames, and holds {held}")
+    if frames > _MAX_FRAMES or frames * row > _MAX_BYTES:
+        raise ValueError(f"it states {frames} frames of {header.total_points()} points")
 
 
 def _most_confident(data: Array, confidence: Array) -> Array:
@@ -129,43 +214,75 @@ def _most_confident(data: Array, confidence: Array) -> Array:
     frames, people = data.shape[:2]
     if not people:
         return np.full((frames, data.shape[2], data.shape[3] + 1), np.nan, np.float32)
-    best = confidence.sum(axis=2).argmax(axis=1)
+    seen = confidence > 0
+    best = np.where(seen, confidence, 0).sum(axis=2).argmax(axis=1)
     each = np.arange(frames)
     chosen = np.concatenate([data[each, best], confidence[each, best][..., None]], axis=2)
-    chosen[chosen[..., -1] <= 0] = np.nan
+    chosen[~seen[each, best]] = np.nan
     return chosen
 
 
-def _openpose(folder: Path) -> Poses:
-    frames: dict[int, Mapping[str, Any]] = {}
+def _frame_files(path: Path) -> dict[int, Path]:
+    """OpenPose's files of a folder, or those of one video in it, by the number of the frame."""
+    folder, only = path, None
+    if path.name.endswith(_ANY_FRAME):
+        folder, only = path.parent, path.name.removesuffix(_ANY_FRAME)
+    files: dict[int, Path] = {}
     for file in sorted(folder.iterdir()):
-        named = _OPENPOSE_NAME.search(file.name)
-        if named is None or file.is_symlink() or not file.is_file():
+        named, of = _OPENPOSE_NAME.search(file.name), _OPENPOSE_OF.match(file.name)
+        if named is None or (only is not None and (of is None or of[1] != only)):
             continue
-        if int(named[1]) in frames:
+        if file.is_symlink() or not file.is_file():
+            continue
+        if int(named[1]) in files:
             raise ValueError(f"two files are of frame {int(named[1])}")
-        if file.stat().st_size > _MAX_JSON_BYTES:
-            raise ValueError(f"{file.name} is larger than {_MAX_JSON_BYTES >> 20} MiB")
-        frames[int(named[1])] = json.loads(file.read_bytes())
-    if not frames:
+        files[int(named[1])] = file
+    return files
+
+
+def _openpose(path: Path) -> Poses:
+    files = _frame_files(path)
+    if not files:
         raise ValueError("no file in it ends in _keypoints.json")
-    if max(frames) >= _MAX_FRAMES:
-        raise ValueError(f"it has a frame number {max(frames)}")
-    people = {number: _best_person(frame) for number, frame in frames.items()}
+    if max(files) >= _MAX_FRAMES:
+        raise ValueError(f"it has a frame number {max(files)}")
+    people: dict[int, dict[str, Array] | None] = {}
+    for number, file in sorted(files.items()):
+        frame = _json(file)
+        try:
+            people[number] = _best_person(frame)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{file.name} is not as OpenPose writes it") from error
     first = next((p for p in people.values() if p is not None), None)
     if first is None:
         raise ValueError("no file of it shows a person")
     counts = {part: len(points) for part, points in first.items()}
-    rows = np.full((max(frames) + 1, sum(counts.values()), 3), np.nan, np.float32)
+    shape = max(files) + 1, sum(counts.values()), 3
+    if math.prod(shape) * 4 > _MAX_BYTES:
+        raise ValueError(f"it is of {shape[0]} frames of {shape[1]} points")
+    rows = np.full(shape, np.nan, np.float32)
     for number, parts in people.items():
         if parts is None:
             continue
         if {part: len(points) for part, points in parts.items()} != counts:
             raise ValueError(f"frame {number} has other points than the first")
         rows[number] = np.concatenate([parts[name] for name in first])
-    rows[rows[..., 2] <= 0] = np.nan
+    rows[~(rows[..., 2] > 0)] = np.nan
     names = tuple(f"{part}/{i}" for part, points in first.items() for i in range(len(points)))
-    return Poses(data=rows, rate=None, points=names)
+    absent = tuple(sorted(set(range(len(rows))).difference(files)))
+    return Poses(data=rows, rate=None, points=names, absent=absent)
+
+
+def _json(file: Path) -> Mapping[str, Any]:
+    if file.stat().st_size > _MAX_JSON_BYTES:
+        raise ValueError(f"{file.name} is larger than {_MAX_JSON_BYTES >> 20} MiB")
+    try:
+        found = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file.name} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file.name} does not hold an object")
+    return found
 
 
 def _best_person(frame: Mapping[str, Any]) -> dict[str, Array] | None:
@@ -178,16 +295,18 @@ def _best_person(frame: Mapping[str, Any]) -> dict[str, Array] | None:
         for person in frame["people"]
     ]
     people = [parts for parts in people if parts]
-    return max(people, key=lambda p: float(sum(v[:, 2].sum() for v in p.values())), default=None)
+    seen = [sum(float(v[v[:, 2] > 0, 2].sum()) for v in parts.values()) for parts in people]
+    return people[seen.index(max(seen))] if people else None
 
 
 def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
     """One row of points for each presented frame of a recording.
 
-    Where the file has as many frames as the recording, or one or two more or less, as
-    estimators do, they belong together one by one. Otherwise both must last equally long (to
-    a fiftieth), and a frame gets the row on show at its time: ``floor(rate * t)`` with t since
-    the first frame.
+    Where the file has as many frames as the recording, they belong together one by one, whatever
+    rate it states. Otherwise, if it states a rate that is not the recording's and by which both
+    last equally long (to a fiftieth, or a frame of either), a frame gets the row on show at its
+    time: ``floor(rate * t)`` with t since the first frame. What is left is one or two frames more
+    or less, as estimators do: one by one again. OpenPose's files may be numbered from 0 or from 1.
 
     Args:
         poses: What was read.
@@ -200,21 +319,28 @@ def aligned(poses: Poses, *, pts: Sequence[int], time_base: Fraction) -> Array:
     Raises:
         MediaError: K129 the numbers of frames differ, and the lengths do too or are not stated.
     """
-    out = np.full((len(pts), *poses.data.shape[1:]), np.nan, np.float32)
-    if abs(len(poses.data) - len(pts)) <= 2:
-        out[: len(poses.data)] = poses.data[: len(pts)]
-        return out
-    span = (pts[-1] - pts[0]) * time_base * Fraction(len(pts), max(1, len(pts) - 1))
-    if poses.rate is None or abs(len(poses.data) / poses.rate - span) > span / 50:
+    data = poses.of_frames(len(pts)).data
+    count, own = len(data), len(pts)
+    out = np.full((own, *data.shape[1:]), np.nan, np.float32)
+    span = (pts[-1] - pts[0]) * time_base * Fraction(own, max(1, own - 1))
+    rate = poses.rate
+    if count != own and rate is not None and span > 0 and abs(rate * span - own) * 50 > own:
+        step = max(1 / rate, span / own)
+        if abs(count / rate - span) <= max(span / 50, step):
+            # Timestamps may have been rounded to their unit, as in ms.
+            half = min(time_base, Fraction(1, 1000)) / 2
+            rows = np.array([rate * ((p - pts[0]) * time_base + half) // 1 for p in pts])
+            known = rows < count
+            out[known] = data[rows[known]]
+            return out
+    if abs(count - own) > 2:
+        stated = "" if rate is None else f", {float(count / rate):.2f} s at the rate it states"
         raise MediaError(
-            f"the poses have {len(poses.data)} frames, the recording has {len(pts)}.",
+            f"the poses have {count} frames{stated}; the recording has {own}, {float(span):.2f} s.",
             code="K129",
             hint="Make them again from this recording.",
         )
-    step = poses.rate * time_base
-    rows = np.array([(p - pts[0]) * step.numerator // step.denominator for p in pts])
-    known = rows < len(poses.data)
-    out[known] = poses.data[rows[known]]
+    out[:count] = data[:own]
     return out
 
 
@@ -224,8 +350,8 @@ class Attached:
 
     recordings: tuple[Recording, ...] = ()
     """Those with `pose_file` and `pose_sha256` filled in."""
-    problems: tuple[tuple[str, str], ...] = ()
-    """Name of a recording and why its poses cannot be used."""
+    problems: tuple[tuple[str, str, str], ...] = ()
+    """Code, name of a recording or pose file, and what is wrong with it."""
     points: tuple[str, ...] = ()
     """Names of the points, the same for all."""
 
@@ -250,22 +376,27 @@ def attach(
         raise MissingFile(f"there is no folder of poses {str(folder)!r}.", hint="[ingest] poses")
     by_name = {r.source_file: r for r in recordings}
     with_poses: list[Recording] = []
-    problems: list[tuple[str, str]] = []
+    files = find(folder, recordings=by_name)
+    problems = _not_found(folder, files, by_name)
     points: tuple[str, ...] = ()
-    for name, path in sorted(find(folder, recordings=by_name).items()):
+    for name, path in sorted(files.items()):
         row = by_name[name]
         try:
             found = read(path)
             base = Fraction(row.time_base_num, row.time_base_den)
             aligned(found, pts=timings[row.recording_id].pts, time_base=base)
         except MediaError as error:
-            problems.append((name, error.what))
+            problems.append(("K129", name, error.what))
             continue
         points = points or found.points
         if found.points != points:
             what = f"{path.name} has {len(found.points)} points, the first file {len(points)}"
-            problems.append((name, f"{what}, or others by name."))
+            problems.append(("K129", name, f"{what}, or others by name."))
             continue
+        absent = found.of_frames(row.num_frames).absent
+        if absent:
+            what = f"{path.name} has no file of {len(absent)} frame(s), first {absent[0]}"
+            problems.append(("K130", name, f"{what}; nothing is seen in these."))
         with_poses.append(
             dataclasses.replace(
                 row, pose_file=path.relative_to(folder).as_posix(), pose_sha256=_sha256(path)
@@ -274,10 +405,31 @@ def attach(
     return Attached(recordings=tuple(with_poses), problems=tuple(problems), points=points)
 
 
+def _not_found(
+    folder: Path, found: Mapping[str, Path], recordings: Iterable[str]
+) -> list[tuple[str, str, str]]:
+    """Pose files without a recording, and recordings without poses."""
+    used = set(found.values())
+    alone = sorted(
+        _name(path, folder)
+        for path in _below(folder).values()
+        # Of a folder, either all files are one recording's, or each video's are.
+        if used.isdisjoint((path, *path.parents)) and not any(path in u.parents for u in used)
+    )
+    problems = [
+        ("K130", name, f"{name} is the name of no recording, or of several.") for name in alone
+    ]
+    without = sorted(set(recordings).difference(found))
+    if without:
+        what = f"{len(without)} recording(s) have no poses, first {without[0]}."
+        problems.append(("K130", without[0], what))
+    return problems
+
+
 def _sha256(path: Path) -> str:
     if path.is_file():
         return sha256_file(path)
-    files = sorted(f for f in path.iterdir() if f.is_file())
+    files = sorted(_frame_files(path).values())
     return hashlib.sha256(canonical_json([[f.name, sha256_file(f)] for f in files])).hexdigest()
 
 

@@ -124,7 +124,9 @@ class Recording:
     inset: Annotated[
         list[int] | None, "left, top, width, height of a found inset, in displayed pixels"
     ] = None
-    pose_file: Annotated[str | None, "its poses, relative to the folder of poses"] = None
+    pose_file: Annotated[
+        str | None, "its poses, relative to the folder of poses; `*` stands for the frame number"
+    ] = None
     pose_sha256: Annotated[str | None, "content hash of its poses, hex"] = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,78 @@ def test_what_is_written_is_valid() -> None:
     check()
 
 
+@st.composite
+def older(draw: st.DrawFn) -> Node:
+    """A document as of before 2.8: vocabularies of one language, sections in any order."""
+    document = draw(documents())
+    sections = []
+    for section in document.root.children:
+        if section.tag == "CONTROLLED_VOCABULARY":
+            about = [c.text for c in section.children if c.tag == "DESCRIPTION"]
+            entries = []
+            for entry in (c for c in section.children if c.tag == "CV_ENTRY_ML"):
+                value = entry.children[0]
+                entries.append(node("CV_ENTRY", value.text, EXT_REF=entry.get("EXT_REF") or None,
+                                    DESCRIPTION=dict(value.attributes).get("DESCRIPTION"),
+                                    CVE_ID=draw(st.sampled_from([entry.get("CVE_ID"), None]))))  # fmt: skip
+            section = node("CONTROLLED_VOCABULARY", *entries, CV_ID=section.get("CV_ID"),
+                           DESCRIPTION=about[0] if about else None)  # fmt: skip
+        if section.tag == "HEADER":
+            kept = (c.with_attributes(MIME_TYPE=None) if draw(st.booleans()) else c
+                    for c in section.children)  # fmt: skip
+            section = section.with_attributes(SVG_FILE=draw(TEXTS))
+            section = node("HEADER", *kept, **dict(section.attributes))
+        if section.tag != "CONSTRAINT" or draw(st.booleans()):
+            sections.append(section)
+    version = draw(st.sampled_from(["2.3", "2.4", "2.5", "2.6", "2.7", None]))
+    root = node("ANNOTATION_DOCUMENT", *draw(st.permutations(sections)), VERSION=version)
+    return root.with_attributes(**draw(st.fixed_dictionaries({}, optional={
+        "AUTHOR": TEXTS, "FORMAT": st.just("2.7"), "DATE": st.sampled_from(
+            ["2006-06-13T15:09:43+01:00", "2006-06-13T15:09:43", "13.6.2006", "2006-13-13T00:00:00"]
+        ),
+    })))  # fmt: skip
+
+
+def said(root: Node) -> Counter[str]:
+    """Every text and every attribute's value of a document, but for its version."""
+    words: Counter[str] = Counter()
+    for item in walk(root):
+        words[item.text] += 1
+        words.update(v for k, v in item.attributes if k not in ("VERSION", "FORMAT"))
+    return words
+
+
+def walk(root: Node) -> list[Node]:
+    return [root, *(item for child in root.children for item in walk(child))]
+
+
+@settings(deadline=None, max_examples=100)
+@given(older())
+def test_older_documents_lose_nothing(written: Node) -> None:
+    found = again(eaf.to_bytes(Document(root=written)))
+    before, after = said(written), said(found.root)
+    before.pop("", None)
+    assert before <= after
+    assert [t.get("TIER_ID") for t in found.section("TIER")] == [
+        c.get("TIER_ID") for c in written.children if c.tag == "TIER"
+    ]
+    data = eaf.to_bytes(found)
+    assert again(data) == found
+    assert eaf.to_bytes(again(data)) == data
+
+
+@needs_data
+def test_older_documents_become_valid() -> None:
+    by = schema()
+
+    @settings(deadline=None, max_examples=100)
+    @given(older())
+    def check(written: Node) -> None:
+        valid(eaf.to_bytes(again(eaf.to_bytes(Document(root=written)))), by)
+
+    check()
+
+
 REAL = sorted(p for p in DATA.parent.glob("*/*.eaf") if p.stat().st_size)
 
 
@@ -294,6 +367,42 @@ def test_what_a_document_lacks_is_added_without_a_clock(tmp_path: Path) -> None:
     assert found.root.get("DATE") == EPOCH
     assert [child.tag for child in found.root.children] == ["HEADER", "TIME_ORDER", "TIER"]
     assert list(found.tiers) == ["t"]
+
+
+def test_what_the_schema_would_refuse_becomes_valid_without_loss(tmp_path: Path) -> None:
+    text = """<ANNOTATION_DOCUMENT DATE="13.06.2006 15:09" VERSION="2.6">
+<HEADER MEDIA_FILE=""><LINKED_FILE_DESCRIPTOR LINK_URL="a.tsconf"/></HEADER>
+<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1"/></TIME_ORDER>
+<HEADER TIME_UNITS="milliseconds"><PROPERTY NAME="n">v</PROPERTY><MEDIA_DESCRIPTOR/></HEADER>
+<TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="2"/></TIME_ORDER>
+<TIER TIER_ID="t" LINGUISTIC_TYPE_REF="lt"/>
+<TIER TIER_ID="u" LINGUISTIC_TYPE_REF="with blanks" PARENT_REF="t"/>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="lt" CONTROLLED_VOCABULARY_REF="cv"/>
+<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="with blanks" CONSTRAINTS="Symbolic Association"/>
+<CONTROLLED_VOCABULARY CV_ID="cv"><DESCRIPTION>what</DESCRIPTION>
+<CV_ENTRY_ML><CVE_VALUE>one</CVE_VALUE></CV_ENTRY_ML></CONTROLLED_VOCABULARY>
+</ANNOTATION_DOCUMENT>"""
+    found = read(tmp_path, text)
+    assert found.root.get("DATE") == EPOCH
+    assert [(n.tag, n.get("NAME"), n.text) for n in found.header.children] == [
+        ("MEDIA_DESCRIPTOR", "", ""),
+        ("LINKED_FILE_DESCRIPTOR", "", ""),
+        ("PROPERTY", "n", "v"),
+        ("PROPERTY", "DATE", "13.06.2006 15:09"),
+    ]
+    assert found.header.get("TIME_UNITS") == "milliseconds"
+    assert [n.get("TIME_SLOT_ID") for n in found.section("TIME_ORDER")[0].children] == [
+        "ts1",
+        "ts2",
+    ]
+    assert found.section("LINGUISTIC_TYPE")[1].get("CONSTRAINTS") == "Symbolic_Association"
+    assert [n.get("STEREOTYPE") for n in found.section("CONSTRAINT")] == ["Symbolic_Association"]
+    (entry,) = found.root.all("CV_ENTRY_ML")
+    assert (entry.get("CVE_ID"), entry.children[0].text) == ("cveid0", "one")
+    data = eaf.to_bytes(found)
+    assert again(data) == found
+    if DATA.is_dir():
+        valid(data)
 
 
 def test_what_the_schema_does_not_know_is_kept(tmp_path: Path) -> None:

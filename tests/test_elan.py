@@ -493,6 +493,32 @@ def test_pieces_without_a_known_predecessor_come_in_the_order_of_the_file(tmp_pa
     ]
 
 
+def test_a_slot_with_two_values_gives_no_time(tmp_path: Path) -> None:
+    text = eaf(
+        tier("s", "top", timed("a1", "a", "b", "1"), timed("a2", "b", "c", "2"),
+             timed("a3", "c", "d", "3"))
+        + tier("gloss", "pieces", ref("b1", "a1", "p"), parent="s"),
+        slots="a=0 b=500 b=700 c d=900 d=900",
+    )  # fmt: skip
+    why = "the time slot 'b' is there more than once, with different values"
+    found = notes(tmp_path, text, "s")
+    assert [n.problem for n in found[:2]] == [("K120", why)] * 2
+    assert (found[2].problem, found[2].start, found[2].end) == (
+        ("K120", "the time slot 'c' has no value and none follows from its neighbours"), None, "900",
+    )  # fmt: skip
+    assert notes(tmp_path, text, "gloss")[0].problem == ("K120", "its parent 'a1' has no times")
+
+
+def test_a_constraint_may_be_written_with_blanks(tmp_path: Path) -> None:
+    text = eaf(
+        tier("s", "top", timed("a1", "a", "b", "s"))
+        + tier("gloss", "x", ref("b1", "a1", "1"), ref("b2", "a1", "2", previous="b1"), parent="s"),
+        slots="a=0 b=20",
+    ).replace("<LANGUAGE ", '<LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="x" '
+              'CONSTRAINTS="Symbolic Subdivision"/><LANGUAGE ', 1)  # fmt: skip
+    assert times(notes(tmp_path, text, "gloss")) == [("1", "0", "10"), ("2", "10", "20")]
+
+
 def test_keys_that_are_there_twice(tmp_path: Path) -> None:
     text = eaf(
         tier("s", "top", timed("a1", "a", "b", "s"), timed("a1", "b", "c", "t"))

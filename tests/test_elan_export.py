@@ -417,6 +417,20 @@ def test_the_export_command(tmp_path: Path, dataset: Dataset) -> None:
     assert "there is no file or folder" in again.stderr
 
 
+def test_errors_of_her_file_are_said_when_it_is_added_to(tmp_path: Path, dataset: Dataset) -> None:
+    source = hers(tmp_path)
+    command = ["export", str(dataset.root), "--into", str(source), "--out", str(tmp_path / "out")]
+    fine = CliRunner().invoke(elan_app, command)
+    assert fine.exit_code == 0, fine.output
+    assert "error" not in fine.stderr
+    text = source.read_text(encoding="utf-8")
+    source.write_text(text.replace('LINGUISTIC_TYPE_REF="', 'LINGUISTIC_TYPE_REF="un', 1), "utf-8")
+    said = CliRunner().invoke(elan_app, [*command, "--replace"])
+    assert said.exit_code == 0, said.output
+    words = " ".join(said.stderr.split())
+    assert "has an error, which is in the new file too: tier 'Glosse links': there is no" in words
+
+
 def test_the_check_command(tmp_path: Path) -> None:
     folder = tmp_path / "files"
     folder.mkdir()
@@ -473,6 +487,8 @@ GOOD = document(
         ("</ANNOTATION_DOC", '<EXTERNAL_REF EXT_REF_ID="e" TYPE="ecv" VALUE="https://x.org/a.ecv"/></ANNOTATION_DOC',
          "warning", "'https://x.org/a.ecv' is not beside the file; it is not fetched"),
         ("<MEDIA_DESCRIPTOR", "<X", "warning", "names no recording"),
+        ('TIME_VALUE="10"', 'TIME_VALUE="9.5"', "warning", "whose value is no whole number: '9.5'"),
+        ("<TIME_ORDER>", "<TIME_ORDER/><TIME_ORDER>", "warning", "more than one 'TIME_ORDER'"),
         ("</ANNOTATION_DOC", "", "error", "not well-formed XML"),
     ],
 )  # fmt: skip

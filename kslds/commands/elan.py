@@ -63,6 +63,11 @@ def export(
         for e in written
     ]  # fmt: skip
     _show(rows, output, title=f"{len(rows)} file(s) written")
+    for path in (e.into for e in written if e.into):
+        wrong = [f.message for f in elan_check.check(path).findings if f.severity == "error"]
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            say(f"{path} has an error, which is in the new file too: {wrong[0]}{more}")
     say(
         'Read corrections back with these keys of [ingest]: adapter = "elan", '
         'tiers = ["type:kslds-gloss"], columns = { emotion = "type:kslds-emotion*", '

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,7 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _MAX_BYTES = 256 << 20
 _MAX_DEPTH = 20
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -292,16 +294,20 @@ def _in_order(nodes: Iterable[Node], order: tuple[str, ...]) -> tuple[Node, ...]
 
 
 def _upgraded(root: Node) -> Document:
+    date = root.get("DATE")
+    is_date = _is_date(date)
     root = root.with_attributes(
-        AUTHOR=root.get("AUTHOR"),
-        DATE=root.get("DATE") or EPOCH,
-        FORMAT="3.0",
-        VERSION="3.0",
+        AUTHOR=root.get("AUTHOR"), DATE=date if is_date else EPOCH, FORMAT="3.0", VERSION="3.0"
     )
     sections = list(root.children)
     for tag in ("HEADER", "TIME_ORDER"):
-        if not any(child.tag == tag for child in sections):
-            sections.append(Node(tag))
+        _one(sections, tag)
+    if date and not is_date:
+        place = next(i for i, child in enumerate(sections) if child.tag == "HEADER")
+        stated = node("PROPERTY", date, NAME="DATE")
+        sections[place] = replace(
+            sections[place], children=(*sections[place].children, stated), text=""
+        )
     undetermined: list[Node] = []
 
     def language() -> str:
@@ -314,18 +320,48 @@ def _upgraded(root: Node) -> Document:
             sections[place] = _header(child)
         elif child.tag == "CONTROLLED_VOCABULARY":
             sections[place] = _vocabulary(child, language)
+        elif child.tag in _CONSTRAINED:
+            name = _CONSTRAINED[child.tag]
+            sections[place] = child.with_attributes(**{name: stereotype(child.get(name) or None)})
     known = {child.get("LANG_ID") for child in sections if child.tag == "LANGUAGE"}
     sections += [child for child in undetermined if child.get("LANG_ID") not in known]
+    named = {child.get("STEREOTYPE") for child in sections if child.tag == "CONSTRAINT"}
+    used = {child.get("CONSTRAINTS") for child in sections if child.tag == "LINGUISTIC_TYPE"}
+    sections += [
+        node("CONSTRAINT", STEREOTYPE=name, DESCRIPTION=text)
+        for name, text in STEREOTYPES.items()
+        if name in used - named
+    ]
     return Document(root=replace(root, children=_in_order(sections, SECTIONS)))
+
+
+_CONSTRAINED: Mapping[str, str] = {"LINGUISTIC_TYPE": "CONSTRAINTS", "CONSTRAINT": "STEREOTYPE"}
+
+
+def _is_date(text: str) -> bool:
+    """Is this a date as the schema asks for (``xs:dateTime``)?"""
+    try:
+        return _DATE.fullmatch(text) is not None and bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _one(sections: list[Node], tag: str) -> None:
+    """Make one of several elements of a kind, with the children of all; add it if there is none."""
+    first, *others = [child for child in sections if child.tag == tag] or [Node(tag)]
+    merged = {name: value for item in (*reversed(others), first) for name, value in item.attributes}
+    children = tuple(child for item in (first, *others) for child in item.children)
+    one = replace(Node(tag).with_attributes(**merged), children=children, text="")
+    sections[:] = [child for child in sections if child.tag != tag] + [one]
 
 
 def _header(header: Node) -> Node:
     children = []
     for child in header.children:
-        if child.tag == "MEDIA_DESCRIPTOR":
-            child = child.with_attributes(
-                MEDIA_URL=child.get("MEDIA_URL"), MIME_TYPE=child.get("MIME_TYPE", "unknown")
-            )
+        url = {"MEDIA_DESCRIPTOR": "MEDIA_URL", "LINKED_FILE_DESCRIPTOR": "LINK_URL"}.get(child.tag)
+        if url is not None:
+            mime = child.get("MIME_TYPE", "unknown")
+            child = child.with_attributes(**{url: child.get(url), "MIME_TYPE": mime})
         children.append(child)
     kept = []
     for name, value in header.attributes:
@@ -334,6 +370,12 @@ def _header(header: Node) -> Node:
         else:  # such as SVG_FILE of EAF 2.1
             children.append(node("PROPERTY", value, NAME=name))
     return replace(header, attributes=tuple(kept), children=_in_order(children, _HEADER))
+
+
+def stereotype(text: str | None) -> str | None:
+    """The name of a constraint as EAF has it; some tools write ELAN's own, with blanks."""
+    name = "_".join((text or "").split())
+    return name if name in STEREOTYPES else text
 
 
 def ids(root: Node) -> set[str]:
@@ -383,6 +425,18 @@ def _vocabulary(vocabulary: Node, language: Callable[[], str]) -> Node:
             )
             entry.setdefault("CVE_ID", next(free))
             child = node("CV_ENTRY_ML", value, **entry)
-        children.append(child)
+        elif child.tag == "CV_ENTRY_ML":
+            values = (_spoken(value, language) for value in child.children)
+            child = replace(child, children=tuple(values))
+            if not child.get("CVE_ID"):
+                child = child.with_attributes(CVE_ID=next(free))
+        children.append(_spoken(child, language))
     ordered = _in_order(children, ("DESCRIPTION", "CV_ENTRY_ML"))
     return node("CONTROLLED_VOCABULARY", *ordered, **attributes)
+
+
+def _spoken(item: Node, language: Callable[[], str]) -> Node:
+    """A value or description of a vocabulary, which has to be in some language."""
+    if item.tag not in ("CVE_VALUE", "DESCRIPTION") or item.get("LANG_REF"):
+        return item
+    return item.with_attributes(LANG_REF=language())

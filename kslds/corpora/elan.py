@@ -20,7 +20,7 @@ import posixpath
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from operator import itemgetter
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from kslds.corpora import About, Annotation, Source, choose
-from kslds.corpora.eaf import parse
+from kslds.corpora.eaf import parse, stereotype
 from kslds.corpora.tiers import FIELDS as FIELDS
 from kslds.corpora.tiers import (
     Note,
@@ -191,16 +191,19 @@ def tiers_of(
     recording, origin_ms = media(root, path, links=links)
     factor = 1000 * scale / rate
     slots: dict[str, int | None] = {}
+    doubtful: set[str] = set()
     for slot in root.iterfind("TIME_ORDER/TIME_SLOT"):
         value = _number(slot, "TIME_VALUE", path)
         # Rounded down, so that `start_ms <= floor(1000 * pts)` holds for the frame that is meant.
-        slots[slot.get("TIME_SLOT_ID", "")] = (
-            None if value is None else value * factor.numerator // factor.denominator
-        )
+        time = None if value is None else value * factor.numerator // factor.denominator
+        key = slot.get("TIME_SLOT_ID", "")
+        if slots.setdefault(key, time) != time:
+            doubtful.add(key)
     tiers = _tiers(root, _Vocabularies(root, path, {} if external is None else external))
-    spans, parents = _times([tier for _, tier in tiers], slots)
+    slots.update(dict.fromkeys(doubtful))
+    spans, parents = _times([tier for _, tier in tiers], slots, doubtful)
     problems = {
-        note: ("K120", _why(note, spans[note], parents))
+        note: ("K120", _why(note, spans[note], parents, doubtful))
         for _, tier in tiers
         for note in tier.notes
         if None in spans[note]
@@ -217,9 +220,12 @@ def tiers_of(
     )
 
 
-def _why(note: Note, span: Span, parents: Mapping[Note, Note]) -> str:
+def _why(note: Note, span: Span, parents: Mapping[Note, Note], doubtful: Collection[str]) -> str:
     """Why an annotation has no times."""
     if note.slots is not None:
+        twice = next((slot for slot in note.slots if slot in doubtful), None)
+        if twice is not None:
+            return f"the time slot {twice!r} is there more than once, with different values"
         slot = note.slots[0] if span[0] is None else note.slots[1]
         return f"the time slot {slot!r} has no value and none follows from its neighbours"
     if note in parents:
@@ -384,7 +390,7 @@ def _tiers(root: Element, vocabularies: _Vocabularies) -> list[tuple[int, Tier]]
         tier = Tier(
             name=text_of(element.get("TIER_ID")) or "",
             type_name=text_of(element.get("LINGUISTIC_TYPE_REF")) or "",
-            stereotype=None if kind is None else kind.get("CONSTRAINTS"),
+            stereotype=None if kind is None else stereotype(kind.get("CONSTRAINTS")),
             has_parent="PARENT_REF" in element.attrib,
             participant=parent.participant if participant is None and parent else participant,
             annotator=parent.annotator if annotator is None and parent else annotator,
@@ -510,7 +516,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _times(
-    tiers: Sequence[Tier], slots: Mapping[str, int | None]
+    tiers: Sequence[Tier], slots: Mapping[str, int | None], doubtful: Collection[str]
 ) -> tuple[dict[Note, Span], dict[Note, Note]]:
     """Times and parents of all annotations; the tiers come in an order of parents first."""
     times = dict(slots)
@@ -518,7 +524,7 @@ def _times(
     spans: dict[Note, Span] = {}
     parents: dict[Note, Note] = {}
     for tier in tiers:
-        _place_open_slots(tier, times)
+        _place_open_slots(tier, times, doubtful)
         pieces: dict[Note, list[Note]] = {}
         for note in tier.notes:
             if note.slots is not None:
@@ -538,11 +544,11 @@ def _times(
     return spans, parents
 
 
-def _place_open_slots(tier: Tier, times: dict[str, int | None]) -> None:
+def _place_open_slots(tier: Tier, times: dict[str, int | None], doubtful: Collection[str]) -> None:
     """Give times to the slots that follow from their neighbours on this tier."""
     followers: dict[str, str] = {}
     for note in tier.notes:
-        if note.slots is not None:
+        if note.slots is not None and not any(slot in doubtful for slot in note.slots):
             followers.setdefault(*note.slots)
     for begin in [slot for slot in followers if times.get(slot) is not None]:
         chain = [begin]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from kslds.errors import AnnotationError, MissingFile
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+_WHOLE = re.compile("[0-9]{1,10}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,16 @@ def _structure(root: Element, path: Path) -> Iterator[tuple[str, str]]:
     unknown = sorted({child.tag for child in root}.difference(SECTIONS))
     if unknown:
         yield "warning", f"has elements that EAF 3.0 does not know: {listed(unknown)}"
+    several = [tag for tag in ("HEADER", "TIME_ORDER") if len(root.findall(tag)) > 1]
+    if several:
+        yield "warning", f"has more than one {listed(several)}"
+    odd = [
+        value
+        for slot in root.iterfind("TIME_ORDER/TIME_SLOT")
+        if not _WHOLE.fullmatch(value := slot.get("TIME_VALUE", "0"))
+    ]
+    if odd:
+        yield "warning", f"time slots whose value is no whole number: {listed(odd)}"
     if root.find("HEADER/MEDIA_DESCRIPTOR") is None:
         yield "warning", "names no recording; taken to be about one of its own name"
     for what, attribute, element in (

@@ -23,7 +23,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from kslds import pack, schema
+from kslds import pack, pose, schema
 from kslds.codes import CODES
 from kslds.engine import Progress
 from kslds.errors import CorruptData, IncompleteDataset, UsageError
@@ -49,6 +49,7 @@ from kslds.merge.names import (
     read_map,
     who_is_who,
 )
+from kslds.merge.poses import Skeleton, common, points_of
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Timing
 
 __all__ = ["Corpus", "MergeOptions", "merge", "stated_for_all"]
@@ -354,7 +355,12 @@ def _one_sign(gloss_id: str, first: Sign | None, other: Sign) -> Sign:
 
 
 def _take_packs(
-    corpus: Corpus, *, folder: Path, kept: Mapping[str, Clip], step: Progress | None
+    corpus: Corpus,
+    *,
+    folder: Path,
+    kept: Mapping[str, Clip],
+    poses: Skeleton | None,
+    step: Progress | None,
 ) -> set[Path]:
     """Link or write the packs of a dataset's clips that cross; returns where they are."""
     made: set[Path] = set()
@@ -368,14 +374,17 @@ def _take_packs(
             chosen = shown & kept.keys()
             if not chosen:
                 continue
-            if chosen == shown:
+            added = None if any(m.field == pose.FIELD for m in members) else poses
+            if chosen == shown and added is None:
                 target = folder / encoding / tar.name
                 _link(tar, target)
             else:
-                digest = hashlib.sha256(canonical_json([tar.stem, sorted(chosen)])).hexdigest()
+                what = [tar.stem, sorted(chosen), *([added.shape] if added else [])]
+                digest = hashlib.sha256(canonical_json(what)).hexdigest()
                 recording = tar.stem.rpartition("-")[0]
                 target = folder / encoding / f"{recording}-{digest[:16]}.tar"
-                _write_some(tar, target, chosen=chosen)
+                clips = {key: kept[key] for key in chosen}
+                _write_some(tar, target, clips=clips, poses=added)
             made.add(target)
         if step is not None:
             step(f"merge {corpus.name}", len(tars), len(tars))
@@ -396,14 +405,19 @@ def _link(tar: Path, target: Path) -> None:
                 shutil.copyfileobj(file, copy)
 
 
-def _write_some(tar: Path, target: Path, *, chosen: set[str]) -> None:
-    """A pack with some of the clips of another."""
+def _write_some(
+    tar: Path, target: Path, *, clips: Mapping[str, Clip], poses: Skeleton | None
+) -> None:
+    """A pack with some of the clips of another, and with the poses that it lacks, if given."""
     if pack.is_complete(target):
         return
     with pack.PackReader(tar) as reader, pack.writing(target) as writer:
         for m in reader.members:
-            if m.key in chosen:
+            if m.key in clips:
                 writer.add(m.key, field=m.field, data=reader.read(m.key, field=m.field))
+        if poses is not None:
+            for key, clip in sorted(clips.items()):
+                writer.add(key, field=pose.FIELD, data=poses.unseen(clip.num_frames))
 
 
 # --------------------------------------------------------------------------- the stage
@@ -471,6 +485,7 @@ def _fingerprint(
                 "licence": corpus.licence,
                 "rendering": dict(corpus.rendering),
                 "stages": _books(corpus),
+                "pose_points": points_of(corpus),
                 "tables": {t: sha256_file(corpus.dataset.path(t)) for t in _TABLES},
                 "packs": sorted(
                     p.relative_to(corpus.dataset.root).as_posix()
@@ -549,10 +564,14 @@ def merge(
     if not merged.clips:
         raise IncompleteDataset("no clip crosses: every one was dropped.")
 
+    poses, unlike = common(corpora)
+    merged.issues += unlike
     folder = dataset.root / "clips"
     packs: set[Path] = set()
     for corpus in corpora:
-        packs |= _take_packs(corpus, folder=folder, kept=_of(corpus, merged), step=progress)
+        packs |= _take_packs(
+            corpus, folder=folder, kept=_of(corpus, merged), poses=poses, step=progress
+        )
     wanted = packs | {pack.index_path(path) for path in packs}
     for path in sorted(folder.glob("*/*")):
         if path not in wanted:
@@ -560,6 +579,8 @@ def merge(
     fingerprint = _fingerprint(corpora, options=options, signs=signs, people=people)
     if _is_whole(dataset, fingerprint=fingerprint):
         return False
+    points = poses.points if poses else ()
+    dataset.update_provenance(merge_sha256=None, pose_points=points)
     _write(dataset, merged, corpora=corpora, fingerprint=fingerprint)
     return True
 
@@ -589,7 +610,6 @@ def _write(
             for corpus, column, value in strange
         ),
     ]  # fmt: skip
-    dataset.update_provenance(merge_sha256=None)
     dataset.open_books()
     dataset.write("signers", merged.people.signers)
     dataset.write("signs", merged.signs.values())
