@@ -9,7 +9,7 @@ from importlib.metadata import version
 from itertools import accumulate
 
 from kslds.audit.findings import Facts, Finding, Leak, Spread
-from kslds.audit.rows import File
+from kslds.audit.records import File
 from kslds.report.markup import Html, count, el, listed, percent, size, table
 from kslds.report.numbers import SEVERITIES
 from kslds.report.page import head
