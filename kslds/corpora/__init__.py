@@ -115,7 +115,7 @@ FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
 }
 """What an adapter reads where a folder is named instead of files; other adapters get all."""
 
-FROM_NAMES = frozenset({"lsa64", "videofolder", "ksl-emo", "krsl", "fluentsigners-50"})
+FROM_NAMES = frozenset({"lsa64", "videofolder", "ksl-emo", "krsl", "fluentsigners-50", "theruslan"})
 """Adapters that read the names of media files and need no annotation file."""
 
 Adapter = Callable[[Source], Iterator[Annotation]]
@@ -250,7 +250,12 @@ MARKS: Mapping[str, frozenset[str]] = {
 
 
 def wrong_file(
-    path: Path, *, found: Iterable[str], expected: str, adapter: str | None = None
+    path: Path,
+    *,
+    found: Iterable[str],
+    expected: str,
+    adapter: str | None = None,
+    line: int | None = None,
 ) -> AnnotationError:
     """The error for a file that is not what its adapter reads.
 
@@ -259,13 +264,15 @@ def wrong_file(
         found: The columns or keys that it has.
         expected: What it should have, as the end of a sentence.
         adapter: The adapter that refuses it, which is then not recommended.
+        line: Where that is, in a file that has lines.
     """
     names = list(dict.fromkeys(found))
     fits = [name for name, marks in MARKS.items() if marks <= set(names) and name != adapter]
     shown = ", ".join(f"{name!r:.40}" for name in names[:12]) or "nothing of the kind"
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    where = "" if line is None else f", on line {line}"
     return AnnotationError(
-        f"{path} has {shown}{more}; expected {expected}.",
+        f"{path} has {shown}{more}; expected {expected}{where}.",
         hint=f"It looks like a file for adapter = {fits[0]!r}."
         if fits
         else "Take it out of `annotations`, or name the adapter that it is for.",
