@@ -122,3 +122,9 @@ def test_from_files_to_frames(tmp_path: Path) -> None:
     dataset = cut(tmp_path, "jsonl", write(tmp_path, {"a.jsonl": text}))
     assert spans(dataset) == {("a.mp4", 5, 9), ("a.mp4", 12, 17)}
     assert dropped(dataset) == {"K103"}
+
+
+def test_a_table_in_place_of_json_is_shown(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, {"WLASL.json": "attachment_id\ttext\n"})
+    with pytest.raises(AnnotationError, match=r"it begins with 'attachment_id\\ttext'.*a table"):
+        rows("wlasl", [path])

@@ -76,7 +76,7 @@ def read(source: Source) -> Iterator[Annotation]:
         elif _SAMPLE.fullmatch(cells[0]):
             labels.append((path, chain([first], rows)))
         else:
-            raise wrong_file(path, adapter="autsl", found=cells, expected=_EXPECTED)
+            raise wrong_file(path, adapter="autsl", found=cells, expected=_EXPECTED, line=first[0])
     if not labels:
         raise RecipeError(
             "[ingest] annotations: there is a list of signs, but no file of labels.",

@@ -105,8 +105,13 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         if isinstance(error, AnnotationError):
             raise
+        table = text.lstrip()[:1] not in ("{", "[")
+        shown = f"; it begins with {text.strip().splitlines()[0][:40]!r}" if table else ""
         raise AnnotationError(
-            f"{path} is not JSON: {_reason(error)}.", hint="Fetch it again, or export it again."
+            f"{path} is not JSON: {_reason(error)}{shown}.",
+            hint="It may be a table, which another adapter reads."
+            if table
+            else "Fetch it again, or export it again.",
         ) from error
 
 

@@ -46,8 +46,17 @@ _OTHER_FILES: Mapping[bytes, tuple[str, str]] = {
     b"\xfd7zXZ": ("compressed with xz", "archive"),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "archive"),
     b"7z\xbc\xaf": ("a 7-Zip archive", "archive"),
+    b"<!doctyp": ("a web page", "page"),
+    b"<html": ("a web page", "page"),
+    b"version ": ("a pointer of Git LFS", "pointer"),
 }
 """How files begin that people name instead of a table, and what kind they are."""
+_HINTS: Mapping[str, str] = {
+    "sheet": "Save the sheet as CSV (UTF-8) and name that file.",
+    "archive": "Unpack it and name the file inside.",
+    "page": "The download gave a page instead of the file: fetch the file itself (on GitHub: Raw).",
+    "pointer": "The file itself was not fetched: git lfs pull.",
+}
 _UNIT_NAMES: Mapping[str, str] = {
     **{unit: unit for unit in UNITS},
     **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds"), "ms"),
@@ -273,6 +282,11 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
             hint="Export it again, or take it out of the recipe.",
         )
     line = skipped + 1
+    if first.lstrip()[0] in "{[":
+        raise AnnotationError(
+            f"{path}, line {line}: {first.strip()[:40]!r} is JSON; expected a table.",
+            hint="Name an adapter for JSON, such as jsonl, wlasl, ms-asl or slan.",
+        )
     wanted, delimiter = frozenset(names), ","
     row: list[str] = []  # the lines of the row that is being read
 
@@ -357,16 +371,21 @@ def read_lines(path: Path) -> Iterator[str]:
                 f"{path} is larger than 1 GiB; that is not a table of annotations.",
                 hint="Name the right file, or split it.",
             )
-        start = stream.read(8)
+        start = stream.read(64)
         stream.seek(0)
         for mark, (what, kind) in _OTHER_FILES.items():
-            if start.startswith(mark):
+            if (start.startswith(mark) or start.lower().startswith(mark)) and (
+                kind != "pointer" or b"git-lfs" in start
+            ):
                 raise AnnotationError(
-                    f"{path} is not a text table: it is {what}.",
-                    hint="Save the sheet as CSV (UTF-8) and name that file."
-                    if kind == "sheet"
-                    else "Unpack it and name the file inside.",
+                    f"{path} is not a text table: it is {what}.", hint=_HINTS[kind]
                 )
+        if start[:1] == b"\0" or start[1:2] == b"\0":
+            raise AnnotationError(
+                f"{path}, line 1: a NUL character, as in UTF-16 without a byte order mark; "
+                "expected UTF-8, or UTF-16 with a byte order mark.",
+                hint="Save it as UTF-8.",
+            )
         marks = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
         encoding = marks.get(start[:2], "utf-8")
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")

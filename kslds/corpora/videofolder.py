@@ -100,6 +100,8 @@ def _metadata(path: Path, source: Source) -> Iterator[tuple[str, Mapping[str, st
         items = list(read_items(path))
     else:
         items = [(f"{path.name}:{line}", row) for line, row in read_rows(path)]
+        if not items:  # a header alone has nothing to say of any file
+            return
     keys = dict.fromkeys(key for _, item in items if isinstance(item, dict) for key in item)
     names: dict[str, str] = {}
     for field in FIELDS:
