@@ -80,8 +80,8 @@ def _only_in_one(found: Collected, before: pd.DataFrame, mine: pd.DataFrame, bot
     for rows, there, lacks in ((gone, earlier, name), (mine[~both], name, earlier)):
         if len(rows):
             found.add(
-                "K127", len(rows), f"{number(len(rows), 'key')} of {there} {'is' if len(rows) == 1 else 'are'} not "
-                f"in {lacks}.",
+                "K127", len(rows), f"{number(len(rows), 'key')} of {there} "
+                f"{'is' if len(rows) == 1 else 'are'} not in {lacks}.",
                 at=[(int(i), str(key)) for i, key in
                     zip(rows.index[: found.examples], rows["id"], strict=False)],
                 title=f"rows that {lacks} lacks",

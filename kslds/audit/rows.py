@@ -117,25 +117,7 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
         AnnotationError: A file cannot be read, or its format is not recognised.
         UsageError: The adapter is unknown, or a field is mapped that does not exist.
     """
-    columns = {("label" if key == "gloss" else key): name for key, name in options.columns.items()}
-    unknown = sorted(set(columns) - set(FIELDS))
-    if unknown:
-        raise UsageError(f"--column {unknown[0]}: the fields are gloss, {', '.join(FIELDS)}.")
-    if options.unit not in (None, *UNITS):
-        raise UsageError(f"the unit {options.unit!r} is not one of {', '.join(UNITS)}.")
-    options = dataclasses.replace(options, columns=columns)
-    known = _known(options.adapter)
-    files = expand(files, adapter=known)
-    if known == "auto" and all(_plain_suffix(path) == ".eaf" for path in files):
-        known, options = "elan", dataclasses.replace(options, adapter="elan")
-    if known == "auto" and any(map(_is_krsl, files)):
-        settings = {"delay": "none", **options.settings}  # the times as they are published
-        known, options = "krsl", dataclasses.replace(options, adapter="krsl", settings=settings)
-    if options.tiers and known in _OWN:
-        raise UsageError(
-            "--tier is for files with tiers, and not all of these are.",
-            hint="Name their format, as in --adapter elan.",
-        )
+    files, known, options = _prepared(files, options)
     shown = names_of(tuple(files))
     alone = known in _OWN or len(files) == 1  # else an adapter may join them
     parts = [[path] for path in files] if alone else [list(files)]
@@ -179,6 +161,35 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
     return Table(
         files=tuple(read_files), frame=whole, problems=tuple(problems), listings=listings
     )  # fmt: skip
+
+
+def _prepared(files: Sequence[Path], options: Options) -> tuple[Sequence[Path], str, Options]:
+    """The files, the format that they have in common, and how to read them.
+
+    Raises:
+        MissingFile: A folder has no annotation file.
+        UsageError: A field or a unit is unknown, or tiers are asked of files without any.
+    """
+    columns = {("label" if key == "gloss" else key): name for key, name in options.columns.items()}
+    unknown = sorted(set(columns) - set(FIELDS))
+    if unknown:
+        raise UsageError(f"--column {unknown[0]}: the fields are gloss, {', '.join(FIELDS)}.")
+    if options.unit not in (None, *UNITS):
+        raise UsageError(f"the unit {options.unit!r} is not one of {', '.join(UNITS)}.")
+    options = dataclasses.replace(options, columns=columns)
+    known = _known(options.adapter)
+    files = expand(files, adapter=known)
+    if known == "auto" and all(_plain_suffix(path) == ".eaf" for path in files):
+        known, options = "elan", dataclasses.replace(options, adapter="elan")
+    if known == "auto" and any(map(_is_krsl, files)):
+        settings = {"delay": "none", **options.settings}  # the times as they are published
+        known, options = "krsl", dataclasses.replace(options, adapter="krsl", settings=settings)
+    if options.tiers and known in _OWN:
+        raise UsageError(
+            "--tier is for files with tiers, and not all of these are.",
+            hint="Name their format, as in --adapter elan.",
+        )
+    return files, known, options
 
 
 def _file_of(places: pd.Series[Any], names: Sequence[str]) -> Any:
