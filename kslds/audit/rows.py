@@ -30,6 +30,7 @@ from kslds.corpora import (
     MARKS,
     UNITS,
     Source,
+    krsl,
     read_annotations,
 )  # fmt: skip
 from kslds.corpora.jsonl import read_items, read_json
@@ -205,8 +206,7 @@ def _is_krsl(path: Path) -> bool:
     """Is this the ELAN export of K-RSL, which has tiers for columns and needs its adapter?"""
     if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
         return False
-    cells = next(read_cells(path))[1]
-    return set(map(str.strip, cells)) >= MARKS["krsl"]
+    return krsl.is_export(next(read_cells(path))[1])
 
 
 def _plain_suffix(path: Path) -> str:
