@@ -200,7 +200,7 @@ def test_empty_required_cells_are_problems(
 def test_a_missing_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     message = failure(tmp_path, "recording,gloss,Start,stop\n")
     assert (
-        "a.csv has no column 'start', 'end'; it has 'recording', 'gloss', 'Start', 'stop'."
+        "a.csv has no column 'start', 'end' on line 1; it has 'recording', 'gloss', 'Start', 'stop'."
         in message
     )
     assert 'columns = { start = "Start", end = "…" }' in message
@@ -303,7 +303,7 @@ def test_a_strict_table_gives_each_row_by_the_names_of_its_columns(
         ("signer_id,split\ns1\n", "line 2: 1 cells, but the header has 2"),
         ("signer_id,split,split\ns1,train,test\n", "line 1: several columns are named 'split'"),
         ("signer_id,side\n", "line 1: unknown column 'side'. Known columns: signer_id, split."),
-        ("split\n", "has no column 'signer_id'; it has 'split'."),
+        ("split\n", "has no column 'signer_id' on line 1; it has 'split'."),
         ("signer_id,split,\ns1,train,\n", "line 1: column 3 has no name"),
         (",\n", "line 1: column 1 has no name"),
         ('signer_id,split\ns1,"train\ns2,test\n', "line 2: a quotation mark opens a cell"),

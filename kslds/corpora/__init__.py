@@ -108,7 +108,7 @@ FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "videofolder": (".csv", ".tsv", ".jsonl"),
     "phoenix": (".csv",),
-    "ksl-emo": (".jsonl",),
+    "ksl-emo": (".jsonl", ".json"),
     "krsl": (".csv", ".tsv", ".txt"),
     "fluentsigners-50": (".csv", ".json", ".tsv", ".txt"),
     "online-school": (".csv", ".eaf", ".json", ".srt", ".tsv", ".vtt"),
@@ -249,6 +249,13 @@ MARKS: Mapping[str, frozenset[str]] = {
 """Columns or keys by which the files of an adapter are known."""
 
 
+def known_as(found: Iterable[str], *, other_than: str | None = None) -> str | None:
+    """The adapter whose files have these columns or keys, if there is one."""
+    names = set(found)
+    fits = (name for name, marks in MARKS.items() if marks <= names and name != other_than)
+    return next(fits, None)
+
+
 def wrong_file(
     path: Path,
     *,
@@ -267,13 +274,13 @@ def wrong_file(
         line: Where that is, in a file that has lines.
     """
     names = list(dict.fromkeys(found))
-    fits = [name for name, marks in MARKS.items() if marks <= set(names) and name != adapter]
+    fits = known_as(names, other_than=adapter)
     shown = ", ".join(f"{name!r:.40}" for name in names[:12]) or "nothing of the kind"
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
     where = "" if line is None else f", on line {line}"
     return AnnotationError(
         f"{path} has {shown}{more}; expected {expected}{where}.",
-        hint=f"It looks like a file for adapter = {fits[0]!r}."
+        hint=f"It looks like a file for adapter = {fits!r}."
         if fits
         else "Take it out of `annotations`, or name the adapter that it is for.",
     )

@@ -119,6 +119,11 @@ def _names(
                 hint="Fetch the list again.",
             )
         found[key] = row.get(column.upper(), key)
+    if not found:
+        raise AnnotationError(
+            f"{path} is a list of signs without any; expected a ClassId and its names a line.",
+            hint="Fetch the list again.",
+        )
     if column == "class":
         return None
     shared = Counter(found.values())

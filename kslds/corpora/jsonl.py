@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kslds.corpora import MARKS, Annotation, Source, choose, wrong_file
+from kslds.corpora import Annotation, Source, choose, known_as, wrong_file
 from kslds.corpora.table import FIELDS, annotation, clean, field_of, read_lines
 from kslds.errors import AnnotationError, RecipeError
 
@@ -52,7 +52,7 @@ def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
     names = {field: clean(source.columns.get(field, field)) or "" for field in FIELDS}
     items = list(read_items(path))
     keys = list(dict.fromkeys(key for _, item in items if isinstance(item, dict) for key in item))
-    if names["recording"] not in keys and any(marks <= set(keys) for marks in MARKS.values()):
+    if names["recording"] not in keys and known_as(keys):
         raise wrong_file(
             path, adapter="jsonl", found=keys, expected=f"the key {names['recording']!r} and others"
         )
@@ -142,7 +142,7 @@ def read_items(path: Path) -> Iterator[Item]:
         try:
             item = _named(_parse(text))
         except (ValueError, RecursionError) as error:
-            item = f"the line is not JSON: {_reason(error)}"
+            item = f"the line is not JSON: {_reason(error, number=number)}"
         if number == first[0] and isinstance(item, str):
             raise AnnotationError(
                 f"{path}, line {number}: {item}; expected one JSON object per line, or an array.",
@@ -194,9 +194,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _reason(error: ValueError | RecursionError) -> str:
+def _reason(error: ValueError | RecursionError, *, number: int = 1) -> str:
+    """What is wrong, and where, in a text that begins on line `number` of its file."""
     if isinstance(error, RecursionError):
         return "objects are nested too deeply"
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+        what = error.msg.removesuffix(" at")
+        return f"{what} at line {number + error.lineno - 1}, column {error.colno}"
     return str(error)

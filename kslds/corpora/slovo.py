@@ -152,7 +152,7 @@ def read(source: Source) -> Iterator[Annotation]:
     if options["videos"] != "trimmed" and not framed:
         raise RecipeError(
             f"[ingest] options: videos = {options['videos']!r} needs the begin and end of signs, "
-            f"which {', '.join(path.name for path in source.files)} does not have.",
+            f"of which {', '.join(path.name for path in source.files)} has none.",
             hint="Add SLOVO_DATAFRAME.tsv to `annotations`.",
         )
     for key in dict.fromkeys([*listed, *framed]):

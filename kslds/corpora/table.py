@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rapidfuzz import fuzz, process, utils
 
-from kslds.corpora import UNITS, Annotation, Source
+from kslds.corpora import UNITS, Annotation, Source, known_as, wrong_file
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 
 FIELDS = (
@@ -94,9 +94,17 @@ def read(source: Source) -> Iterator[Annotation]:
 def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
     names = {field: clean(source.columns.get(field, field)) or "" for field in FIELDS}
     rows = read_cells(path, names=names.values())
-    _, cells = next(rows)
+    first, cells = next(rows)
     header = [clean(cell) or "" for cell in cells]
-    index = field_of(path, header, names, source)
+    if names["recording"] not in header and known_as(header):
+        raise wrong_file(
+            path,
+            found=header,
+            expected=f"a column {names['recording']!r} and others",
+            adapter="table",
+            line=first,
+        )
+    index = field_of(path, header, names, source, line=first)
     for line, cells in rows:
         where = f"{path.name}:{line}"
         row = {
@@ -160,9 +168,14 @@ def _shared(text: str | None) -> str | None:
 
 
 def field_of(
-    path: Path, header: Sequence[str], names: Mapping[str, str], source: Source
+    path: Path,
+    header: Sequence[str],
+    names: Mapping[str, str],
+    source: Source,
+    *,
+    line: int | None = None,
 ) -> dict[str, int]:
-    """Field to column number, for the fields that the file has."""
+    """Field to column number, for the fields that the file has; `line` is that of the header."""
     found = {field: name for field, name in names.items() if name and name in header}
     missing = [
         field
@@ -181,7 +194,7 @@ def field_of(
             f"{field} = {json.dumps(near[field] or '…', ensure_ascii=False)}" for field in missing
         )
         raise AnnotationError(
-            f"{path} has no column {listed([names[field] for field in missing])}; "
+            f"{path} has no column {listed([names[field] for field in missing])}{_on(line)}; "
             f"it has {listed([name for name in header if name])}{either}.",
             hint=("Did you mean" if all(near.values()) else "Map them in the recipe, as in")
             + f" columns = {{ {mapping} }}"
@@ -194,6 +207,10 @@ def field_of(
             hint="Rename or remove all but one of them.",
         )
     return {field: header.index(name) for field, name in found.items()}
+
+
+def _on(line: int | None) -> str:
+    return "" if line is None else f" on line {line}"
 
 
 def read_rows(
@@ -237,7 +254,7 @@ def read_rows(
     missing = [name for name in names if name not in header]
     if missing:
         raise AnnotationError(
-            f"{path} has no column {listed(missing)}; it has {listed(header)}.",
+            f"{path} has no column {listed(missing)}{_on(line)}; it has {listed(header)}.",
             hint="Write the names of the columns into the first line.",
         )
     for line, cells in rows:

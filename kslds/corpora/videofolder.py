@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from kslds.corpora import END, Annotation, Source, choose, wrong_file
 from kslds.corpora.jsonl import read_items, scalar
-from kslds.corpora.table import FIELDS, read_rows
+from kslds.corpora.table import FIELDS, clean, read_cells, read_rows
 from kslds.corpora.table import annotation as table_row
 from kslds.errors import RecipeError
 
@@ -99,6 +99,16 @@ def _metadata(path: Path, source: Source) -> Iterator[tuple[str, Mapping[str, st
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         items = list(read_items(path))
     else:
+        key = source.columns.get("recording") or "file_name"
+        line, header = next(read_cells(path, names=(key,)))
+        if key not in map(clean, header):
+            raise wrong_file(
+                path,
+                adapter="videofolder",
+                found=filter(None, map(clean, header)),
+                expected=f"a column {key!r}",
+                line=line,
+            )
         items = [(f"{path.name}:{line}", row) for line, row in read_rows(path)]
         if not items:  # a header alone has nothing to say of any file
             return
