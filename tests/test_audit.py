@@ -561,3 +561,20 @@ def test_wlasl_is_not() -> None:
     assert result.facts.headline == (
         "3 of 4 test signers also train; 8 of 9 test rows (88.9 %) are theirs."
     )
+
+
+def test_blanks_behind_every_separator_are_no_part_of_labels(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1, дом, ann, train", "2,  дом , bob, test",
+                 header="id, gloss, signer, split")  # fmt: skip
+    result = audit([path])
+    assert codes(result)["K605"] == 1  # the one before the separator
+    assert result.facts.verdict == "yes"
+
+
+def test_a_reason_that_the_message_states_is_not_said_again(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1,дом,9,3", header="id,gloss,start_ms,end_ms")
+    result = audit([path])
+    page = write(result, out=tmp_path / "out").read_text(encoding="utf-8")
+    assert "<strong>1 row: the end is before the start.</strong>" in page
+    assert "<p>The end is before the start.</p>" not in page
+    assert "<strong>1</strong> row<" in page

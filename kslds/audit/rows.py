@@ -305,7 +305,9 @@ def _unit(reading: _Reading, columns: Mapping[str, str]) -> str | None:
 
 def _table(reading: _Reading) -> Iterator[Row]:
     names = [name for group in _SYNONYMS.values() for name in group]
-    cells_of = read_cells(reading.path, names=[*names, *reading.options.columns.values()])
+    cells_of = read_cells(
+        reading.path, names=[*names, *reading.options.columns.values()], blanks=True
+    )
     first_line, first = next(cells_of)
     reading.listing = lists.of_cells(reading.name, (first_line, first), cells_of)
     if reading.listing is not None:

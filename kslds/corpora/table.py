@@ -15,8 +15,45 @@ from pathlib import Path
 
 from rapidfuzz import fuzz, process, utils
 
-from kslds.corpora import UNITS, Annotation, Source, known_as, wrong_file
+from kslds.corpora import UNITS, About, Annotation, Source, known_as, wrong_file
 from kslds.errors import AnnotationError, MissingFile, RecipeError
+
+ABOUT = About(
+    title="Tables",
+    what="a CSV or TSV file of your own, or of a collection that has no adapter: one segment a "
+    "row, columns mapped by the recipe",
+    size="Any number of files, each up to 1 GiB.",
+    licence="That of your files.",
+    citation="None; cite the collection.",
+    access="Any name will do: [ingest] columns says which column is the recording, the label, the "
+    "start and the end; see [Tables](recipes.md#tables).",
+    defects=(
+        (
+            "Cells are separated by a comma, a semicolon, a tab or |, whatever the file is called.",
+            "The separator is the one that fits the header.",
+        ),
+        (
+            "Text is UTF-8 with or without a mark, UTF-16, or in a code page such as CP1251.",
+            "UTF-8, and UTF-16 with a mark, are read; anything else is refused with the byte, its "
+            "line, and the command that converts it.",
+        ),
+        (
+            "Lines end as on Windows, Unix or old Macs; cells hold separators and line breaks.",
+            "All are read, such cells between quotation marks; a mark that is not closed is named "
+            "with its line.",
+        ),
+        (
+            "A row has more cells than the header, or no file, or a boundary that is no time.",
+            "It is dropped with its line (K124, K103, K111); the others go on.",
+        ),
+        ("A row is there twice.", "The second is dropped (K119)."),
+        (
+            "Ids and numbers begin with zeros (007).",
+            "They are text and keep them. A spreadsheet that saved the file has dropped them.",
+        ),
+        ("Numbers have a decimal comma.", "It is read as a point and warned of (K116)."),
+    ),
+)
 
 FIELDS = (
     "recording",
@@ -274,7 +311,9 @@ def read_rows(
         yield line, {name: clean(cell) or "" for name, cell in row.items()}
 
 
-def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, list[str]]]:
+def read_cells(
+    path: Path, *, names: Iterable[str] = (), blanks: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """Yield each row that is not empty, as written, with the line on which it starts.
 
     The first one is the header, if the file has one; it decides what separates cells.
@@ -282,6 +321,8 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
     Args:
         path: A table as `read` takes it.
         names: Columns that the file should have; they help to find the separator.
+        blanks: Keep blanks before a cell where neither the header nor a quotation mark tells
+            that they belong to what separates cells.
 
     Raises:
         MissingFile: The file is not there.
@@ -314,6 +355,7 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
 
     try:
         delimiter = max(_DELIMITERS, key=lambda mark: _fit(first, mark, wanted))
+        blanks = blanks and f"{delimiter} " not in first  # else it is how the file separates cells
         reader = csv.reader(
             noted(),
             delimiter=delimiter,
@@ -324,6 +366,8 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
             if any(len(cell) > _MAX_CELL_CHARS for cell in cells):
                 raise csv.Error(f"a cell has more than {_MAX_CELL_CHARS} characters")
             if line == skipped + 1 or any(map(str.strip, cells)):
+                if blanks and len(row) == 1 and '"' not in row[0]:
+                    cells = row[0].rstrip("\r\n").split(delimiter)
                 yield line, cells
             line = skipped + reader.line_num + 1
             row.clear()
