@@ -13,9 +13,39 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kslds.corpora import Annotation, Source, choose, known_as, wrong_file
+from kslds.corpora import About, Annotation, Source, choose, known_as, wrong_file
 from kslds.corpora.table import FIELDS, annotation, clean, field_of, read_lines
 from kslds.errors import AnnotationError, RecipeError
+
+ABOUT = About(
+    title="JSON lines",
+    what="files with one JSON object a line, or one array of objects: one segment an object, keys "
+    "mapped by the recipe as the columns of a table are",
+    size="Any number of files; lines up to 1 GiB, an array up to 256 Mi characters.",
+    licence="That of your files.",
+    citation="None; cite the collection.",
+    access="Any name will do: [ingest] columns says which key is the recording, the label, the "
+    "start and the end; see [JSON](recipes.md#json).",
+    defects=(
+        (
+            "A line is not JSON, breaks off, or is no object.",
+            "It is dropped with its line and column (K124); if it is the first, the file is "
+            "refused.",
+        ),
+        (
+            "A key is there twice in one object, of which most programs keep the last.",
+            "The object is dropped (K124).",
+        ),
+        (
+            "Numbers lose digits, and ids their zeros, where a program reads them as numbers.",
+            "Both are kept as they are written.",
+        ),
+        (
+            "A value is a list or an object where a text should be.",
+            "The row is dropped and the key named (K124).",
+        ),
+    ),
+)
 
 _MAX_BYTES = 256 << 20
 _MAX_CHARS = 100_000

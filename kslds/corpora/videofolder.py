@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from kslds.corpora import END, Annotation, Source, choose, wrong_file
+from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
 from kslds.corpora.jsonl import read_items, scalar
 from kslds.corpora.table import FIELDS, clean, read_cells, read_rows
 from kslds.corpora.table import annotation as table_row
@@ -18,6 +18,36 @@ from kslds.errors import RecipeError
 
 _OPTIONS = {"layout": ("auto", "class", "split")}
 _SPLITS = frozenset({"train", "test", "val", "valid", "validation", "dev"})
+ABOUT = About(
+    title="VideoFolder",
+    what="folders of clips: <class>/<file> or <split>/<class>/<file>, as many tools and the "
+    "Hugging Face Hub have them, with or without metadata",
+    size="Any number of files.",
+    licence="That of your files.",
+    citation="None; cite the collection.",
+    access="Name the folder as media; nothing else is needed. A metadata.csv or metadata.jsonl "
+    "with the column file_name says more, in the fields of a table; see "
+    "[Folders of clips](recipes.md#folders-of-clips).",
+    defects=(
+        (
+            "The first folder is a side (train, val, test …) or a class.",
+            'Known names of sides are sides; the options layout = "class" and "split" say it.',
+        ),
+        (
+            "Metadata name a file that is not there.",
+            "The row is dropped (K103); every such row is listed.",
+        ),
+        (
+            "A file is in no folder of a class, and no metadata name its label.",
+            "It is dropped (K118).",
+        ),
+        (
+            "Metadata have rows for some of the files only.",
+            "The other files are what their folders say.",
+        ),
+    ),
+)
+
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "recording": ("file_name",),
     "gloss": ("gloss", "label"),
