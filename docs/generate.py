@@ -18,8 +18,6 @@ from kslds import corpora, schema
 from kslds.codes import code_table
 
 DOCS = Path(__file__).parent
-GENERAL = {"table": "#tables", "jsonl": "#json", "videofolder": "#folders-of-clips"}
-"""Adapters of general forms, and where the page of recipes tells of them."""
 START, END = "<!-- generated: data dictionary -->", "<!-- end of the generated part -->"
 
 
@@ -127,18 +125,11 @@ def recipes_of(adapter: str) -> str:
 
 
 def corpora_page() -> str:
-    """`docs/corpora.md`: a section for each adapter whose module names an ``ABOUT``."""
+    """`docs/corpora.md`: a section for each adapter, from its module's ``ABOUT``."""
     rows = ["| `adapter` | reads | recipe |", "|---|---|---|"]
     sections = []
     for name, target in sorted(corpora.ADAPTERS.items()):
-        module = importlib.import_module(target.partition(":")[0])
-        about = getattr(module, "ABOUT", None)
-        if about is None:
-            # A general form, told in the recipes' page.
-            what = str(module.__doc__).partition("\n\n")[0].replace("\n", " ")
-            what = table_cell(what.replace("``", "`"))
-            rows.append(f"| `{name}` | {what} | [how](recipes.md{GENERAL[name]}) |")
-            continue
+        about = importlib.import_module(target.partition(":")[0]).ABOUT
         anchor = re.sub(r"[^\w\- ]", "", about.title.lower()).replace(" ", "-")
         rows.append(f"| `{name}` | [{about.title}](#{anchor}) | {recipes_of(name)} |")
         facts = (

@@ -536,6 +536,12 @@ def ingest(
     texts, num_texts, no_place = _read_texts(spoken, placing=placing)
     segments = _read_segments(rows, placing=placing, texts=texts, withdrawn=withdrawn)
     no_place += [_unused(*one, found=found) for one in texts.unused()]
+    if files and not segments.num_read and not num_texts:
+        shown = ", ".join(list(files.values())[:3])
+        raise AnnotationError(
+            f"{shown} {'has' if len(files) == 1 else 'have'} no row of annotations.",
+            hint="Export it again: there is a header at most.",
+        )
     if options.missing == "error":
         _check_present([*segments.dropped, *no_place])
 

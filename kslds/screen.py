@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -204,13 +205,27 @@ def _dropped(dataset: Dataset) -> list[dict[str, Any]]:
     from kslds.codes import CODES
     from kslds.schema import Dropped
 
-    rows = dataset.read("dropped", Dropped) if dataset.has("dropped") else []
-    shown = [
-        {"stage": r.stage, "code": r.code, "what": CODES[r.code].title, "why": r.reason}
-        for r in rows
-    ]
-    return shown[:15] + ([{"stage": "…", "code": "", "what": "", "why": f"{len(shown) - 15} more"}]
-                         if len(shown) > 15 else [])  # fmt: skip
+    groups: dict[tuple[str, str], list[Dropped]] = {}
+    for row in dataset.read("dropped", Dropped) if dataset.has("dropped") else []:
+        groups.setdefault((row.stage, row.code), []).append(row)
+    total = sum(map(len, groups.values()))
+    most = total if total <= 15 else max(1, 15 // len(groups))
+    shown = []
+    for (stage, code), rows in groups.items():
+        rows.sort(key=lambda row: _by_line(row.key))
+        what = CODES[code].title
+        shown += [{"stage": stage, "code": code, "what": what, "why": r.reason}
+                  for r in rows[:most]]  # fmt: skip
+        if len(rows) > most:
+            why = f"{len(rows) - most:,} more, {len(rows):,} in all; see reports/dropped.csv"
+            shown.append({"stage": stage, "code": code, "what": what, "why": why})
+    return shown
+
+
+def _by_line(place: str) -> list[tuple[int, str]]:
+    """Sorts ``a.csv:4`` before ``a.csv:14``."""
+    parts = re.split(r"([0-9]+)", place)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _issue_rows(dataset: Dataset) -> list[dict[str, Any]]:

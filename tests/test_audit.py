@@ -174,10 +174,11 @@ def test_wlasl_is_recognised_and_counts_from_one(tmp_path: Path) -> None:
 
 
 def test_ms_asl_takes_the_label_from_its_text(tmp_path: Path) -> None:
-    row = {"org_text": "Beer", "clean_text": "beer", "label": 805, "signer_id": 3, "signer": -1,
+    row = {"org_text": "PALE ALE", "clean_text": "ale", "text": "beer", "label": 805, "signer_id": 3, "signer": -1,
            "start": 0, "end": 59, "fps": 29.97, "url": "example.org/1", "width": 640.0}  # fmt: skip
     path = tmp_path / "MSASL_test.json"
-    path.write_text(json.dumps([row, {**row, "start": 60, "end": 90}]), encoding="utf-8")
+    other = {**row, "clean_text": "beer", "start": 60, "end": 90}
+    path.write_text(json.dumps([row, other]), encoding="utf-8")
     result = audit([path])
     assert result.files[0].format == "ms-asl"
     assert (result.facts.classes, result.facts.signers) == (1, 1)
@@ -369,6 +370,103 @@ def test_a_folder_is_read_by_what_its_adapter_reads(tmp_path: Path) -> None:
     assert [f.name for f in audit([tmp_path / "set"]).files] == ["test.csv", "train.csv"]
 
 
+# --------------------------------------------------------------------------- lists beside the rows
+
+
+def autsl_folder(folder: Path, *, signs: str) -> Path:
+    """As many rows as are published, by 31, 6 and 6 signers, and the list of signs."""
+    folder.mkdir()
+    (folder / "SignList_ClassId_TR_EN.csv").write_text(signs, encoding="utf-8")
+    first = 0
+    for side, count, signers in (
+        ("train_labels", 28_142, 31), ("validation_labels", 4_418, 6), ("test_labels", 3_742, 6)
+    ):  # fmt: skip
+        rows = (f"signer{first + i % signers}_sample{i},{i // 31 % 226}" for i in range(count))
+        (folder / f"{side}.csv").write_text("\r\n".join(rows) + "\r\n")
+        first += signers
+    return folder
+
+
+def test_a_folder_of_autsl_is_disjoint_and_its_list_holds_no_rows(tmp_path: Path) -> None:
+    names = "".join(f"{i},ad{i},{'you' if i in (7, 9) else f'name{i}'}\r\n" for i in range(225))
+    result = audit([autsl_folder(tmp_path / "AUTSL", signs="ClassId,TR,EN\r\n" + names)])
+    facts = result.facts
+    assert (facts.rows, facts.classes, facts.signers, facts.verdict) == (36_302, 226, 43, "yes")
+    assert facts.headline == "31 train, 6 validation, 6 test signers, nobody on two sides."
+    assert {f.format: f.rows for f in result.files if "list" in f.format} == {
+        "list of classes": 225
+    }
+    told = {f.title: (f.count, f.examples[0].where, f.examples[0].text) for f in result.findings}
+    assert told["one name for several classes"] == (
+        1, "SignList_ClassId_TR_EN.csv:11", "'you' is 7, 9",
+    )  # fmt: skip
+    count, where, text = told["classes that SignList_ClassId_TR_EN.csv lacks"]
+    assert (count, text) == (1, "225")
+    assert where == "train_labels.csv:6976"
+    assert "K406" not in codes(result)
+    assert result.number("error") == 0
+
+
+def test_the_lists_of_other_collections_are_known_too(tmp_path: Path) -> None:
+    rows = table(tmp_path / "rows.csv", "1,book,ann,train", "00002,dog,ben,test")
+    (tmp_path / "wlasl_class_list.txt").write_text("0\tbook\n1\tdrink\n1\tdrink\n")
+    (tmp_path / "missing.txt").write_text("00001\n77777\n")
+    (tmp_path / "MSASL_classes.json").write_text('["book", "drink"]')
+    (tmp_path / "MSASL_synonym.json").write_text('[["book", "novel"]]')
+    names = ("wlasl_class_list.txt", "missing.txt", "MSASL_classes.json", "MSASL_synonym.json")
+    result = audit([rows, *(tmp_path / name for name in names)])
+    assert [f.format for f in result.files] == [
+        "table", "list of classes", "list of absent videos", "list of classes", "list of synonyms",
+    ]  # fmt: skip
+    assert (result.facts.rows, result.facts.classes) == (2, 2)
+    (absent,) = [f for f in result.findings if f.code == "K103"]
+    assert absent.message == "missing.txt lists the videos of 1 of 2 rows as absent (1 train)."
+    (twice,) = [f for f in result.findings if f.code == "K608"]
+    assert (twice.examples[0].where, twice.examples[0].text) == ("wlasl_class_list.txt:3", "1")
+    lacking = [f for f in result.findings if f.title == "classes that MSASL_classes.json lacks"]
+    assert [e.text for f in lacking for e in f.examples] == ["dog"]
+    with pytest.raises(AnnotationError, match=r"missing\.txt: no row of annotations, only a list"):
+        audit([tmp_path / "missing.txt"])
+
+
+def test_a_translation_is_not_another_label(tmp_path: Path) -> None:
+    gloss = table(tmp_path / "gloss.csv", "0,ПРИВЕТ", "1,САНКТ-ПEТЕРБУРГ", "100,ДОМ",
+                  header="ID,Gloss")  # fmt: skip
+    text = table(tmp_path / "text.csv", "0,Привет", "1,Петербург", header="ID,Translation")
+    for order in ([gloss, text], [text, gloss]):
+        result = audit(order)
+        assert (result.facts.rows, result.facts.classes) == (3, 3)
+        found = {(f.code, f.message) for f in result.findings}
+        assert ("K127", "1 key of gloss.csv is not in text.csv.") in found
+        assert [code for code, _ in found if code in ("K601", "K127")] == ["K127"]
+        assert "K303" in codes(result)
+
+
+def test_what_is_stated_is_stated_of_a_file(tmp_path: Path) -> None:
+    """An id of the subset that the whole lacks is no row of the whole."""
+    instance = {"signer_id": 1, "split": "train", "fps": 25, "frame_start": 1, "frame_end": -1}
+    whole = [{"gloss": "book", "instances": [{**instance, "video_id": "00335", "url": "a"}]}]
+    part = {key: {"subset": "train", "action": [0, 1, 9]} for key in ("00335", "00336")}
+    (tmp_path / "WLASL_v0.3.json").write_text(json.dumps(whole))
+    (tmp_path / "nslt_100.json").write_text(json.dumps(part))
+    result = audit([tmp_path / "WLASL_v0.3.json", tmp_path / "nslt_100.json"])
+    assert [f.message for f in result.findings if f.code == "K406"] == [
+        "WLASL_v0.3.json as published: rows: 1, stated 21,083; classes: 1, stated 2,000.",
+        "nslt_100.json as published: rows: 2, stated 2,038; classes: 1, stated 100.",
+    ]
+
+
+def test_the_elan_export_of_k_rsl_is_recognised(tmp_path: Path) -> None:
+    head = ["Время начала - миллисекунды", "Время окончания - миллисекунды", "head", "brows",
+            "right-hand", "left-hand", "body", "Файл", "Путь к файлу"]  # fmt: skip
+    row = ["300", "866", "", "", "ДЕВОЧКА", "", "", "gen_q_neut_dev.upala_alt.eaf", ""]
+    path = tmp_path / "export.tsv"
+    path.write_text("\n".join("\t".join(cells) for cells in (head, row)) + "\n", encoding="utf-8")
+    result = audit([path])
+    assert [f.format for f in result.files] == ["krsl"]
+    assert (result.facts.rows, result.facts.classes, result.facts.signers) == (1, 1, 1)
+
+
 # --------------------------------------------------------------------------- what is written
 
 
@@ -445,6 +543,8 @@ def test_the_two_files_of_slovo_disagree() -> None:
         assert (len(leak.shared), leak.rows) == (92, 3_448)
         (alike,) = [f for f in result.findings if f.code == "K609"]
         assert "377 exactly as long as what comes before its begin" in alike.message
+        (folded,) = [f for f in result.findings if f.code == "K601"]
+        assert "'Ё' (20) / 'Е' (20)" in [e.text for e in folded.examples]  # counted once
 
 
 @published
@@ -461,3 +561,20 @@ def test_wlasl_is_not() -> None:
     assert result.facts.headline == (
         "3 of 4 test signers also train; 8 of 9 test rows (88.9 %) are theirs."
     )
+
+
+def test_blanks_behind_every_separator_are_no_part_of_labels(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1, дом, ann, train", "2,  дом , bob, test",
+                 header="id, gloss, signer, split")  # fmt: skip
+    result = audit([path])
+    assert codes(result)["K605"] == 1  # the one before the separator
+    assert result.facts.verdict == "yes"
+
+
+def test_a_reason_that_the_message_states_is_not_said_again(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "1,дом,9,3", header="id,gloss,start_ms,end_ms")
+    result = audit([path])
+    page = write(result, out=tmp_path / "out").read_text(encoding="utf-8")
+    assert "<strong>1 row: the end is before the start.</strong>" in page
+    assert "<p>The end is before the start.</p>" not in page
+    assert "<strong>1</strong> row<" in page

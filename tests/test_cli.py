@@ -38,7 +38,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_each_stage_as_a_command_gives_what_build_gives(tmp_path: Path, small: Dataset) -> None:
     root = tmp_path / "in"
     write_small(root)
-    out = tmp_path / "out"
+    out = tmp_path / "small"  # the name of the dataset, which its samples bear
     steps = [
         ("ingest", root / "media", "--annotations", root / "annotations.csv", "--signers",
          root / "signers.csv", "--licence", "CC0-1.0", "--out", out),

@@ -82,7 +82,7 @@ def test_bad_rows_are_rows(tmp_path: Path) -> None:
     reasons = {row.source: row.problem[1] for row in found if row.problem}
     assert reasons["a.jsonl:2"] == "key 'gloss': an array; expected text or a number"
     assert reasons["a.jsonl:4"] == "an array instead of an object"
-    assert "the line is not JSON: Expecting value at line 1" in reasons["a.jsonl:5"]
+    assert "the line is not JSON: Expecting value at line 5" in reasons["a.jsonl:5"]
     assert "the key 'gloss' occurs twice" in reasons["a.jsonl:9"]
     assert "nested too deeply" in reasons["a.jsonl:13"]
     assert found[-1].problem is None
@@ -122,3 +122,9 @@ def test_from_files_to_frames(tmp_path: Path) -> None:
     dataset = cut(tmp_path, "jsonl", write(tmp_path, {"a.jsonl": text}))
     assert spans(dataset) == {("a.mp4", 5, 9), ("a.mp4", 12, 17)}
     assert dropped(dataset) == {"K103"}
+
+
+def test_a_table_in_place_of_json_is_shown(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, {"WLASL.json": "attachment_id\ttext\n"})
+    with pytest.raises(AnnotationError, match=r"it begins with 'attachment_id\\ttext'.*a table"):
+        rows("wlasl", [path])

@@ -138,7 +138,7 @@ def test_names_that_cannot_be_joined_are_named(tmp_path: Path) -> None:
     found = notes(tmp_path, meta=meta, tiers=("right-hand",))
     assert [n.problem and n.problem[0] for n in found] == ["K103", "K103", None]
     assert found[0].problem is not None
-    assert "'gen_q_neut_kot.spit_mir.eaf' fits no video of the list" in found[0].problem[1]
+    assert "'gen_q_neut_kot.spit_mir' fits no video of the list" in found[0].problem[1]
     assert not any(n.problem for n in notes(tmp_path, meta=meta, delay="none"))
 
 
@@ -283,3 +283,31 @@ def test_other_words_and_other_signers_are_not_joined(tmp_path: Path, file: str)
     text = f"{HEADER}\n0\t900\tnod\t\t\t\t\t{file}.eaf\n"
     (found,) = notes(tmp_path, text, None, media=("st-mama_ustala-kar.mp4",), delay="none")
     assert found.recording == file  # which is not there, as ingesting says
+
+
+def test_an_export_of_an_english_elan_is_the_same(tmp_path: Path) -> None:
+    text = EXPORT
+    for russian, english in (
+        ("Время начала - миллисекунды", "Begin Time - hh:mm:ss.ms\tBegin Time - msec"),
+        ("Время окончания - миллисекунды", "End Time - msec"),
+        ("Файл", "File"),
+        ("Путь к файлу", "File Path"),
+    ):
+        text = text.replace(russian, english)
+    lines = [line if line.startswith("Begin") or not line else f"00:00\t{line}"
+             for line in text.split("\n")]  # fmt: skip
+    found = notes(tmp_path, "\n".join(lines))
+    assert spans(found) == spans(notes(tmp_path))
+    assert {n.start_column for n in found} == {"Begin Time - msec"}
+
+    path_only = (
+        "Begin Time - msec\tEnd Time - msec\tDuration - msec\tbrows\tFile Path\n"
+        "300\t900\t600\tbr_raise\tC:\\a\\gen_q_neut_kot.spit_mir.eaf\n"
+        "x\t900\t600\tbr_raise\tC:\\a\\gen_q_neut_kot.spit_mir.eaf\n"
+        "300\t900\t600\tbr_raise\t\n"
+    )
+    found = notes(tmp_path, path_only)
+    assert spans(found)[0] == ("brows", "br_raise", "167", "767")
+    assert [n.problem and n.problem[1][:28] for n in found] == [
+        None, "column 'Begin Time - msec': ", "column 'File Path': is empty",
+    ]  # fmt: skip

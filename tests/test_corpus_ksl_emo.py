@@ -275,8 +275,8 @@ def test_the_recipe() -> None:
 
 def test_a_file_that_is_refused_is_not_recommended_to_the_same_adapter(tmp_path: Path) -> None:
     path = tmp_path / "metadata.jsonl"
-    for text, found in (("video_id,participant_id,file_path\n", "'video_id'"), ("[{}]", "array")):
+    for text, found in (("\nvideo_id,participant_id,file_path\n", "'video_id'"), ("[{}]", "kind")):
         path.write_text(text, encoding="utf-8")
-        with pytest.raises(AnnotationError, match=rf"{found}.*, from line 1 on") as error:
+        with pytest.raises(AnnotationError, match=rf"{found}.*, on line [12]\.") as error:
             list(adapter("ksl-emo")(Source(files=(path,), media=())))
         assert "It looks like" not in str(error.value)

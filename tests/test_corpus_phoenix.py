@@ -67,7 +67,7 @@ def test_what_does_not_fit(tmp_path: Path) -> None:
         rows("phoenix", [other])
     with pytest.raises(AnnotationError, match=r"has 'name', 'video'.*the columns name\|video"):
         rows("phoenix", [comma])
-    with pytest.raises(AnnotationError, match=r"has nothing of the kind; expected the columns"):
+    with pytest.raises(AnnotationError, match="is empty; expected the columns name"):
         rows("phoenix", [empty])
     with pytest.raises(RecipeError, match="no option 'split'"):
         rows("phoenix", [comma], options={"split": "x"})
@@ -83,3 +83,13 @@ def test_from_files_to_frames(tmp_path: Path) -> None:
     assert dropped(dataset) == {"K103"}  # the other sentence has not been made a recording
     (row,) = dataset.segments.itertuples()
     assert (row.sentence, row.published_split) == ('REGEN "STARK"', "dev")
+
+
+def test_a_file_of_another_separator_and_an_empty_one(tmp_path: Path) -> None:
+    header = "name|video|start|end|speaker|orth|translation\n"
+    for mark in (",", ";", "\t"):
+        files = write(tmp_path, {"train.csv": header.replace("|", mark)})
+        with pytest.raises(AnnotationError, match=r"\|translation between pipes, on line 1"):
+            rows("phoenix", files)
+    with pytest.raises(AnnotationError, match="is empty; expected the columns name"):
+        rows("phoenix", write(tmp_path, {"train.csv": "\n"}))

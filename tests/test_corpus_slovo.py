@@ -134,6 +134,13 @@ def test_another_encoding_is_refused(tmp_path: Path) -> None:
         rows("slovo", [path])
 
 
+def test_a_spreadsheet_may_have_saved_the_file(tmp_path: Path) -> None:
+    text = LISTED.replace("True", "TRUE").replace("False", "FALSE").replace("\t", ";")
+    found = rows("slovo", write(tmp_path, {"annotations.csv": text}))
+    assert [row.split for row in found] == ["train", "test", "train", "train", "train"]
+    assert codes(found) == {}
+
+
 def test_bad_rows(tmp_path: Path) -> None:
     text = LISTED + (
         f"{ID.format(1)}\tЁ\tu1\t1\t1\t20.0\tTrue\n"
@@ -161,7 +168,9 @@ def test_files_and_options_that_do_not_fit(tmp_path: Path, files: tuple[Path, ..
     with pytest.raises(AnnotationError, match=r"x.csv has 'ClassId', 'TR', 'EN'.*train.*'autsl'"):
         rows("slovo", [other])
     (half,) = write(tmp_path, {"y.csv": "attachment_id,text,user_id\n"})
-    with pytest.raises(AnnotationError, match="expected the columns attachment_id") as error:
+    with pytest.raises(
+        AnnotationError, match=r"expected the columns attachment_id.*, on line 1\."
+    ) as error:
         rows("slovo", [half])
     assert "looks like" not in str(error.value)
     with pytest.raises(RecipeError, match=r"no option 'video'.*videos, labels"):

@@ -115,3 +115,9 @@ def test_from_files_to_frames(tmp_path: Path) -> None:
     assert spans(dataset) == {("train/a/1.mp4", 0, 11), ("test/a/2.mp4", 0, 12)}
     assert dropped(dataset) == {"K118"}
     assert sorted(dataset.segments.published_split) == ["test", "train"]
+
+
+def test_a_header_alone_says_nothing_of_any_file(tmp_path: Path) -> None:
+    files = write(tmp_path, {"metadata.csv": "file_name,gloss\n"})
+    (row,) = rows("videofolder", files, media=("su/a.mp4",))
+    assert (row.label, row.problem) == ("su", None)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kslds.corpora import Annotation, Source, adapter
-from kslds.corpora.table import read, read_rows
+from kslds.corpora.table import read, read_cells, read_rows
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -200,7 +200,7 @@ def test_empty_required_cells_are_problems(
 def test_a_missing_column_is_named_with_the_columns_there_are(tmp_path: Path) -> None:
     message = failure(tmp_path, "recording,gloss,Start,stop\n")
     assert (
-        "a.csv has no column 'start', 'end'; it has 'recording', 'gloss', 'Start', 'stop'."
+        "a.csv has no column 'start', 'end' on line 1; it has 'recording', 'gloss', 'Start', 'stop'."
         in message
     )
     assert 'columns = { start = "Start", end = "…" }' in message
@@ -303,7 +303,7 @@ def test_a_strict_table_gives_each_row_by_the_names_of_its_columns(
         ("signer_id,split\ns1\n", "line 2: 1 cells, but the header has 2"),
         ("signer_id,split,split\ns1,train,test\n", "line 1: several columns are named 'split'"),
         ("signer_id,side\n", "line 1: unknown column 'side'. Known columns: signer_id, split."),
-        ("split\n", "has no column 'signer_id'; it has 'split'."),
+        ("split\n", "has no column 'signer_id' on line 1; it has 'split'."),
         ("signer_id,split,\ns1,train,\n", "line 1: column 3 has no name"),
         (",\n", "line 1: column 1 has no name"),
         ('signer_id,split\ns1,"train\ns2,test\n', "line 2: a quotation mark opens a cell"),
@@ -394,3 +394,31 @@ def test_a_tab_export_with_russian_headers() -> None:
     assert len(found) == sum(bool(line.strip()) for line in lines) - 1
     assert found[0].label == "ДЕВОЧКА"
     assert all(row.problem is None for row in found)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            b"<!DOCTYPE html>\n<html>",
+            "is not a text table: it is a web page.*fetch the file itself",
+        ),
+        (b"<HTML><body>404", "it is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS.*git lfs pull"),
+        ("file,gloss\n".encode("utf-16-le"), "line 1: a NUL character, as in UTF-16 without"),
+        ("file,сөз\n".encode("utf-16-be"), "line 1: a NUL character, as in UTF-16 without"),
+        (b'\n{"file": "a.mp4"}\n', "line 2: '.*' is JSON; expected a table.*such as jsonl"),
+        (b'[{"gloss": 1}]', "line 1: '.*' is JSON"),
+    ],
+)
+def test_files_of_another_kind_are_named(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(data)
+    with pytest.raises(AnnotationError, match=said):
+        list(read_cells(path))
+
+
+def test_a_column_called_version_is_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"version ,file\n1,a.mp4\n")
+    assert [cells for _, cells in read_cells(path)] == [["version ", "file"], ["1", "a.mp4"]]

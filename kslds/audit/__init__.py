@@ -18,7 +18,8 @@ from typing import Any
 from kslds.audit.checks import check
 from kslds.audit.findings import Example, Facts, Finding, Leak
 from kslds.audit.page import page
-from kslds.audit.rows import File, Options, read
+from kslds.audit.records import File, Options
+from kslds.audit.rows import read
 from kslds.errors import UsageError
 from kslds.manifest import readable_json, write_bytes, write_spreadsheet
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kslds.audit import lists
 from kslds.audit.compare import combined
 from kslds.audit.findings import Collected, Facts, Finding, number, some
 from kslds.audit.names import keys, labels
-from kslds.audit.rows import Table
+from kslds.audit.records import Table
 from kslds.audit.signers import balance, counts, missing, recordings, sides
 from kslds.validate import Rules
 
@@ -38,8 +39,9 @@ def check(table: Table, *, examples: int) -> tuple[Facts, list[Finding]]:
     sides(found, rows)
     recordings(found, rows)
     balance(found, rows)
-    labels(found)
+    labels(found, rows)
     keys(found, rows)
+    lists.check(found, rows)
     boundaries(found)
     stated(found)
     return found.facts, found.ordered()
@@ -189,31 +191,50 @@ _PUBLISHED: Mapping[str, Sequence[_Stated]] = {
 
 def stated(found: Collected) -> None:
     """What the collection says of itself, beside what its files hold."""
-    facts, files = found.facts, found.table.files
-    for said in _PUBLISHED.get(files[0].format, ()):
-        if not re.search(said.file, files[0].name):
-            continue
-        pairs = [
-            (what, told, has)
-            for what, told, has in (
-                ("rows", said.rows, facts.rows),
-                ("classes", said.classes, facts.classes),
-                ("signers", said.signers, facts.signers),
-                *((f"rows in {side.name}", said.sides.get(side.name), side.rows)
-                  for side in facts.sides),
-            )
-            if told is not None
-        ]  # fmt: skip
-        wrong = [f"{what}: {has:,}, stated {told:,}" for what, told, has in pairs if told != has]
-        if said.by_signer and facts.verdict == "no":
-            wrong.append("stated to be split by signer, which it is not")
-        if wrong:
-            found.add(
-                "K406", len(wrong), f"{said.where}: {'; '.join(wrong)}.", unit="numbers",
-                why="What is published of the collection is not what these files hold: an "
-                "excerpt, another version, or a claim that does not hold.",
-                action="Name the version of the files, and report the numbers that were counted.",
-            )  # fmt: skip
-        elif pairs:
-            listed = ", ".join(f"{has:,} {what}" for what, _, has in pairs)
-            facts.fine.append(f"As {said.where} states: {listed}.")
+    files = found.table.files
+    for kind in dict.fromkeys(file.format for file in files):
+        for said in _PUBLISHED.get(kind, ()):
+            here = [
+                i
+                for i, file in enumerate(files)
+                if file.format == kind and re.search(said.file, file.name)
+            ]
+            if here:
+                _beside(found, said, _once(found.table.frame, files=here))
+
+
+def _once(frame: pd.DataFrame, *, files: Sequence[int]) -> pd.DataFrame:
+    """The rows of some files; of a key that several have, those of the first one."""
+    rows = frame[frame["file"].isin(files)]
+    first = rows.groupby("id")["file"].transform("min")
+    return rows[rows["id"].isna() | (rows["file"] == first)]
+
+
+def _beside(found: Collected, said: _Stated, rows: pd.DataFrame) -> None:
+    """What is stated of some of the files, and what these hold."""
+    facts = found.facts
+    sides = rows["split"].value_counts()
+    pairs = [
+        (what, told, has)
+        for what, told, has in (
+            ("rows", said.rows, len(rows)),
+            ("classes", said.classes, rows["class"].nunique()),
+            ("signers", said.signers, rows["signer"].nunique()),
+            *((f"rows in {side}", told, int(sides[side]))
+              for side, told in said.sides.items() if side in sides),
+        )
+        if told is not None
+    ]  # fmt: skip
+    wrong = [f"{what}: {has:,}, stated {told:,}" for what, told, has in pairs if told != has]
+    if said.by_signer and facts.verdict == "no":
+        wrong.append("stated to be split by signer, which it is not")
+    if wrong:
+        found.add(
+            "K406", len(wrong), f"{said.where}: {'; '.join(wrong)}.", unit="numbers",
+            why="What is published of the collection is not what these files hold: an "
+            "excerpt, another version, or a claim that does not hold.",
+            action="Name the version of the files, and report the numbers that were counted.",
+        )  # fmt: skip
+    elif pairs:
+        listed = ", ".join(f"{has:,} {what}" for what, _, has in pairs)
+        facts.fine.append(f"As {said.where} states: {listed}.")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kslds.audit.findings import MAX_SIDES, Collected, clean, number
-from kslds.audit.rows import Table
+from kslds.audit.records import Table
 
 
 def combined(found: Collected) -> pd.DataFrame:
@@ -19,6 +19,7 @@ def combined(found: Collected) -> pd.DataFrame:
     frame = table.frame
     names = {label: clean(label) for label in frame["label"].dropna().unique()}
     frame["class"] = frame["label"].map(names).astype(object)
+    _set_texts_apart(found)
     frame["begin"] = frame["start"]
     keep = np.ones(len(frame), dtype=bool)
     named = frame["id"].notna()
@@ -50,6 +51,25 @@ def combined(found: Collected) -> pd.DataFrame:
     return rows
 
 
+_TEXTS = frozenset({"translation", "sentence"})
+"""Columns of texts; beside a file with glosses they are not its labels written otherwise."""
+
+
+def _set_texts_apart(found: Collected) -> None:
+    """Where one file names the sign and another gives its meaning, only the first has classes."""
+    table = found.table
+    columns = [file.columns.get("label", "").casefold() for file in table.files]
+    texts = [i for i, column in enumerate(columns) if column in _TEXTS]
+    if len(texts) == sum(map(bool, columns)):
+        return
+    for i in texts:
+        table.frame.loc[(table.frame["file"] == i).to_numpy(), "class"] = None
+        found.facts.skipped.append(
+            f"{table.files[i].name}: its {columns[i]} is text and no class; only keys and "
+            "characters were checked."
+        )
+
+
 def _only_in_one(found: Collected, before: pd.DataFrame, mine: pd.DataFrame, both: Any) -> None:
     """Keys that one of two versions lacks."""
     if 2 * both.sum() < min(len(before), len(mine)):
@@ -60,7 +80,8 @@ def _only_in_one(found: Collected, before: pd.DataFrame, mine: pd.DataFrame, bot
     for rows, there, lacks in ((gone, earlier, name), (mine[~both], name, earlier)):
         if len(rows):
             found.add(
-                "K127", len(rows), f"{number(len(rows), 'key')} of {there} are not in {lacks}.",
+                "K127", len(rows), f"{number(len(rows), 'key')} of {there} "
+                f"{'is' if len(rows) == 1 else 'are'} not in {lacks}.",
                 at=[(int(i), str(key)) for i, key in
                     zip(rows.index[: found.examples], rows["id"], strict=False)],
                 title=f"rows that {lacks} lacks",

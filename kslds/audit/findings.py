@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kslds.audit.rows import Table
+from kslds.audit.records import Table
 from kslds.codes import CODES
 from kslds.report.numbers import SEVERITIES
 

@@ -13,7 +13,7 @@ import pandas as pd
 from rapidfuzz.distance import OSA
 
 from kslds import orthography
-from kslds.audit.findings import Collected, clean, number, some
+from kslds.audit.findings import Collected, number, some
 from kslds.orthography import mixed_scripts
 
 _NEAR = range(5, 41)  # letters; shorter words differ by one letter as a rule
@@ -27,8 +27,13 @@ def _fold(text: str) -> str:
     return text.casefold().replace("ё", "е")
 
 
-def labels(found: Collected) -> None:
-    """Labels as written: scripts, characters, collisions, near misses."""
+def labels(found: Collected, rows: pd.DataFrame) -> None:
+    """Labels as written: scripts, characters, collisions, near misses.
+
+    Args:
+        found: Where findings go; labels are looked at in all files.
+        rows: The rows that count, so that a class of two versions is not said to be twice as large.
+    """
     frame = found.table.frame
     counts = frame["label"].value_counts()
     first = frame.drop_duplicates("label").dropna(subset=["label"])
@@ -63,9 +68,11 @@ def labels(found: Collected) -> None:
     )
     each("K605", "No label has blanks around it, or two in a row.",
          lambda t: f"{t!r}" if t != t.strip() or re.search(r"\s\s", t) else None)  # fmt: skip
-    names = list(dict.fromkeys(clean(label) for label in written))
-    place = {clean(label): row_of[label] for label in reversed(written)}
     size = frame["class"].value_counts()
+    size.update(rows["class"].value_counts())
+    once = frame.drop_duplicates("class").dropna(subset=["class"])
+    names = list(once["class"])
+    place = {name: int(row) for row, name in zip(once.index, once["class"], strict=True)}
 
     def groups(
         code: str, fine: str, key: Callable[[str], str], *, known: set[Any], what: str

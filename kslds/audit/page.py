@@ -9,7 +9,7 @@ from importlib.metadata import version
 from itertools import accumulate
 
 from kslds.audit.findings import Facts, Finding, Leak, Spread
-from kslds.audit.rows import File
+from kslds.audit.records import File
 from kslds.report.markup import Html, count, el, listed, percent, size, table
 from kslds.report.numbers import SEVERITIES
 from kslds.report.page import head
@@ -167,7 +167,7 @@ def _findings(data: _Data) -> Sequence[object]:
                 "article",
                 el("h3", badge, " ", f.title[:1].upper() + f.title[1:], " ", el("code", f.code)),
                 el("p", el("strong", f.message)),
-                el("p", f.why),
+                el("p", f.why) if _says_more(f) else "",
                 el("p", el("strong", "What to do: "), f.action),
                 table("Examples", header, first, more=0 if rest else more) if first else "",
                 el("details", el("summary", f"{len(rest):,} more examples"),
@@ -381,16 +381,26 @@ td code, th code { overflow-wrap: anywhere; }
 """)
 
 
+def _says_more(finding: Finding) -> bool:
+    """Does the reason say what the message does not?"""
+    return finding.why.rstrip(".").casefold() not in finding.message.casefold()
+
+
 def page(files: Sequence[File], *, facts: Facts, findings: Sequence[Finding]) -> Html:
     """The whole page: one file, no script, nothing from the network."""
     data = _Data(files=files, facts=facts, findings=findings)
     name = listed([file.name for file in files], most=3)
     numbers = Counter(f.severity for f in findings)
     tiles = [
-        (facts.rows, "rows"), (facts.classes, "classes"), (facts.signers, "signers"),
-        (len(facts.sides), "sides"), (numbers["error"], "errors"),
-        (numbers["warning"], "warnings"), (numbers["info"], "notes"),
-    ]  # fmt: skip
+        (facts.rows, "rows"),
+        (facts.classes, "classes"),
+        (facts.signers, "signers"),
+        (len(facts.sides), "sides"),
+        (numbers["error"], "errors"),
+        (numbers["warning"], "warnings"),
+        (numbers["info"], "notes"),
+    ]
+    tiles = [(n, noun if n != 1 else _ONE.get(noun, noun.removesuffix("s"))) for n, noun in tiles]
     kind = facts.verdict if facts.verdict in ("yes", "no") else "open"
     verdict = el(
         "div",

@@ -15,12 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from kslds.audit import lists
 from kslds.audit.files import elan, expand, unpacked
+from kslds.audit.records import FIELDS, File, Listing, Options, Problem, Row, Table
 from kslds.corpora import (
     ADAPTERS,
     END,
@@ -28,6 +30,7 @@ from kslds.corpora import (
     MARKS,
     UNITS,
     Source,
+    krsl,
     read_annotations,
 )  # fmt: skip
 from kslds.corpora.jsonl import read_items, read_json
@@ -37,31 +40,6 @@ from kslds.corpora.times import parse_time
 from kslds.errors import AnnotationError, UsageError
 from kslds.manifest import Dataset
 from kslds.schema import Segment
-
-
-class Row(NamedTuple):
-    """One row of a file, as written; None where the file says nothing."""
-
-    place: int | str
-    """The line, or the place as people write it."""
-    id: str | None = None
-    """The key of the row, where the file has one."""
-    recording: str | None = None
-    label: str | None = None
-    signer: str | None = None
-    split: str | None = None
-    start: str | None = None
-    end: str | None = None
-    unit: str | None = None
-    """One of `kslds.corpora.UNITS`; None where nothing says it."""
-    length: str | None = None
-    """Stated length in `unit`, or of the recording or of the clip: the file does not say which."""
-    width: str | None = None
-    height: str | None = None
-    fps: str | None = None
-
-
-FIELDS = Row._fields[1:]
 
 _SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "id": ("attachment_id", "clip_id", "sample_id", "segment_id", "annotation_id", "video_id",
@@ -107,66 +85,6 @@ _HEADERLESS = re.compile(r"(signer(\d+)_sample\d+)(?:_(?:color|depth)\.mp4)?")
 _UNKNOWN_SIGNER = {"-1", "unknown", "none", "null", "nan", "n/a", "na", "?"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class File:
-    """A file that was read."""
-
-    name: str
-    bytes: int
-    sha256: str
-    rows: int
-    format: str
-    """The adapter, or how the file was recognised."""
-    columns: Mapping[str, str]
-    """Field → column it was read from; ``side`` is told by the file's name."""
-    unused: tuple[str, ...] = ()
-    """Columns that nothing was read from."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to read."""
-
-    adapter: str = "auto"
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """Field (`FIELDS`, or ``gloss``) → column, where the names do not tell."""
-    unit: str | None = None
-    """The unit of boundaries that nothing else tells."""
-    tiers: tuple[str, ...] = ()
-    """Tiers to read, by name or pattern, from files that have tiers."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """What only the adapter knows, as `[ingest] options` of a recipe."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """A row of which the file itself tells that it cannot be used."""
-
-    code: str
-    place: str
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """All rows of all files.
-
-    `frame` has `Row`'s fields; ``file`` is a position in `files`; ``start``, ``end`` and
-    ``length`` are whole ms or frames, ``width`` and ``height`` pixels (Int64, null where
-    unknown); ``fps`` is a number.
-    """
-
-    files: tuple[File, ...]
-    frame: pd.DataFrame
-    problems: tuple[Problem, ...]
-
-    def place(self, row: int) -> str:
-        """Where a row was read, as ``name:line``."""
-        place = self.frame["place"].iat[row]
-        file = int(self.frame["file"].to_numpy()[row])
-        return place if isinstance(place, str) else f"{self.files[file].name}:{place!s}"
-
-
 @dataclass(kw_only=True)
 class _Reading:
     """One file while it is read."""
@@ -183,6 +101,8 @@ class _Reading:
     unused: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
     side: str | None = None
+    listing: Listing | None = None
+    """What the file holds instead of rows."""
 
 
 def read(files: Sequence[Path], *, options: Options) -> Table:
@@ -198,6 +118,59 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
         AnnotationError: A file cannot be read, or its format is not recognised.
         UsageError: The adapter is unknown, or a field is mapped that does not exist.
     """
+    files, known, options = _prepared(files, options)
+    shown = names_of(tuple(files))
+    alone = known in _OWN or len(files) == 1  # else an adapter may join them
+    parts = [[path] for path in files] if alone else [list(files)]
+    read_files: list[File] = []
+    frames: list[pd.DataFrame] = []
+    problems: list[Problem] = []
+    listings: dict[int, Listing] = {}
+    for paths in parts:
+        with ExitStack() as stack:
+            plain = [stack.enter_context(unpacked(path)) for path in paths]
+            reading = _Reading(
+                path=plain[0][0], name=shown[paths[0]] or str(paths[0]), options=options,
+                together=tuple(path for path, _, _ in plain),
+            )  # fmt: skip
+            reading.side = _side_of(reading.name)
+            frame = _frame(_rows(reading), reading)
+        if reading.listing is not None:
+            listings[len(read_files)] = reading.listing
+            reading.format = lists.KINDS[reading.listing.kind]
+        names = [shown[path] or str(path) for path in paths]
+        of_file = _file_of(frame["place"], names)
+        frame.insert(0, "file", of_file + len(read_files))
+        for i, (name, (_, digest, size)) in enumerate(zip(names, plain, strict=True)):
+            read_files.append(
+                File(
+                    name=name, bytes=size, sha256=digest,
+                    rows=reading.listing.rows if reading.listing else int((of_file == i).sum()),
+                    format=reading.format, columns=reading.columns, unused=reading.unused,
+                )
+            )  # fmt: skip
+        frames.append(frame)
+        problems += reading.problems
+    if len(listings) == len(read_files):
+        raise AnnotationError(
+            f"{', '.join(file.name for file in read_files)}: no row of annotations, only a "
+            f"{read_files[0].format}.",
+            hint="Name the files of annotations too.",
+        )
+    frames = [frame for frame in frames if len(frame)]
+    whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    return Table(
+        files=tuple(read_files), frame=whole, problems=tuple(problems), listings=listings
+    )  # fmt: skip
+
+
+def _prepared(files: Sequence[Path], options: Options) -> tuple[Sequence[Path], str, Options]:
+    """The files, the format that they have in common, and how to read them.
+
+    Raises:
+        MissingFile: A folder has no annotation file.
+        UsageError: A field or a unit is unknown, or tiers are asked of files without any.
+    """
     columns = {("label" if key == "gloss" else key): name for key, name in options.columns.items()}
     unknown = sorted(set(columns) - set(FIELDS))
     if unknown:
@@ -209,40 +182,15 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
     files = expand(files, adapter=known)
     if known == "auto" and all(_plain_suffix(path) == ".eaf" for path in files):
         known, options = "elan", dataclasses.replace(options, adapter="elan")
+    if known == "auto" and any(map(_is_krsl, files)):
+        settings = {"delay": "none", **options.settings}  # the times as they are published
+        known, options = "krsl", dataclasses.replace(options, adapter="krsl", settings=settings)
     if options.tiers and known in _OWN:
         raise UsageError(
             "--tier is for files with tiers, and not all of these are.",
             hint="Name their format, as in --adapter elan.",
         )
-    shown = names_of(tuple(files))
-    alone = known in _OWN or len(files) == 1  # else an adapter may join them
-    parts = [[path] for path in files] if alone else [list(files)]
-    read_files: list[File] = []
-    frames: list[pd.DataFrame] = []
-    problems: list[Problem] = []
-    for paths in parts:
-        with ExitStack() as stack:
-            plain = [stack.enter_context(unpacked(path)) for path in paths]
-            reading = _Reading(
-                path=plain[0][0], name=shown[paths[0]] or str(paths[0]), options=options,
-                together=tuple(path for path, _, _ in plain),
-            )  # fmt: skip
-            reading.side = _side_of(reading.name)
-            frame = _frame(_rows(reading), reading)
-        names = [shown[path] or str(path) for path in paths]
-        of_file = _file_of(frame["place"], names)
-        frame.insert(0, "file", of_file + len(read_files))
-        for i, (name, (_, digest, size)) in enumerate(zip(names, plain, strict=True)):
-            read_files.append(
-                File(
-                    name=name, bytes=size, sha256=digest, rows=int((of_file == i).sum()),
-                    format=reading.format, columns=reading.columns, unused=reading.unused,
-                )
-            )  # fmt: skip
-        frames.append(frame)
-        problems += reading.problems
-    whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-    return Table(files=tuple(read_files), frame=whole, problems=tuple(problems))
+    return files, known, options
 
 
 def _file_of(places: pd.Series[Any], names: Sequence[str]) -> Any:
@@ -252,6 +200,13 @@ def _file_of(places: pd.Series[Any], names: Sequence[str]) -> Any:
     at = {name.removesuffix(".gz"): i for i, name in reversed(list(enumerate(names)))}
     told = [at.get(str(place).partition(":")[0], 0) for place in places]
     return np.array(told, dtype=np.int32)
+
+
+def _is_krsl(path: Path) -> bool:
+    """Is this the ELAN export of K-RSL, which has tiers for columns and needs its adapter?"""
+    if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
+        return False
+    return krsl.is_export(next(read_cells(path))[1])
 
 
 def _plain_suffix(path: Path) -> str:
@@ -350,8 +305,13 @@ def _unit(reading: _Reading, columns: Mapping[str, str]) -> str | None:
 
 def _table(reading: _Reading) -> Iterator[Row]:
     names = [name for group in _SYNONYMS.values() for name in group]
-    cells_of = read_cells(reading.path, names=[*names, *reading.options.columns.values()])
+    cells_of = read_cells(
+        reading.path, names=[*names, *reading.options.columns.values()], blanks=True
+    )
     first_line, first = next(cells_of)
+    reading.listing = lists.of_cells(reading.name, (first_line, first), cells_of)
+    if reading.listing is not None:
+        return
     if _HEADERLESS.fullmatch(first[0].strip()) and len(first) == 2:
         reading.format = "autsl"
         reading.columns.update(id="1st", label="2nd", signer="1st (signer…)")
@@ -400,6 +360,9 @@ def _json(reading: _Reading, *, lines: bool) -> Iterator[Row]:
         yield from _objects(reading, list(read_items(reading.path)))
         return
     document = read_json(reading.path)
+    reading.listing = lists.of_document(document)
+    if reading.listing is not None:
+        return
     first = document[0] if isinstance(document, list) and document else None
     if isinstance(first, dict) and "instances" in first:
         yield from _wlasl(reading, document)
@@ -413,7 +376,9 @@ def _json(reading: _Reading, *, lines: bool) -> Iterator[Row]:
     else:
         raise AnnotationError(
             f"{reading.name}: expected a list of objects, one a row, or the layout of WLASL.",
-            hint="Name the collection: --adapter NAME",
+            hint="It looks like slan: --adapter slan"
+            if isinstance(document, dict) and MARKS["slan"] <= document.keys()
+            else "Name the collection: --adapter NAME",
         )
 
 
@@ -430,9 +395,9 @@ def _objects(reading: _Reading, found: Sequence[tuple[str, Any]]) -> Iterator[Ro
     if not objects:
         raise AnnotationError(f"{reading.name} holds no row: expected objects, one a row.")
     header = list(dict.fromkeys(key for value in objects[:1000] for key in value))
-    if "clean_text" in header and "org_text" in header:  # MS-ASL: `label` is the number of `text`
+    if "clean_text" in header and "org_text" in header:  # MS-ASL: `text` names the class
         columns = {
-            "label": "clean_text",
+            "label": "text" if "text" in header else "clean_text",
             "recording": "url",
             "signer": "signer_id" if "signer_id" in header else "signer",
             **reading.options.columns,
@@ -579,7 +544,7 @@ def _frame(rows: Iterator[Row], reading: _Reading) -> pd.DataFrame:
     for row in rows:
         for append, value in zip(appends, row, strict=True):
             append(same.setdefault(value, value) if isinstance(value, str) else value)
-    if not columns["place"]:
+    if not columns["place"] and reading.listing is None:
         raise AnnotationError(f"{reading.name} holds no row.", hint="Name the right file.")
     units = [_unit_name(unit) for unit in columns.pop("unit")]
     places = columns.pop("place")
@@ -589,7 +554,9 @@ def _frame(rows: Iterator[Row], reading: _Reading) -> pd.DataFrame:
 
     frame = pd.DataFrame(
         {
-            "place": pd.Series(places, dtype=object if isinstance(places[0], str) else np.int64),
+            "place": pd.Series(
+                places, dtype=np.int64 if places and isinstance(places[0], int) else object
+            ),
             "id": pd.Series(columns["id"], dtype=object),
             "recording": pd.Series(columns["recording"], dtype=object),
             "label": pd.Series(columns["label"], dtype=object),

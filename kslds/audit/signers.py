@@ -57,7 +57,8 @@ def missing(found: Collected, rows: pd.DataFrame) -> None:
     for problem in found.table.problems:
         by_code[problem.code].append(Example(where=problem.place, text=problem.text))
     for code, examples in sorted(by_code.items()):
-        found.add(code, len(examples), f"{number(len(examples), 'row')}: {CODES[code].meaning}",
+        meaning = _begin_small(CODES[code].meaning)
+        found.add(code, len(examples), f"{number(len(examples), 'row')}: {meaning}",
                   examples=examples)  # fmt: skip
     found.expect("K111" in by_code, "Every boundary is a number in its unit.")
     for code, column, noun in (
@@ -75,6 +76,11 @@ def missing(found: Collected, rows: pd.DataFrame) -> None:
                                most=found.examples))  # fmt: skip
         else:
             facts.fine.append(f"Every row has a {noun}.")
+
+
+def _begin_small(text: str) -> str:
+    """A sentence behind a colon; a name in capitals stays one."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def sides(found: Collected, rows: pd.DataFrame) -> None:

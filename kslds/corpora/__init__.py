@@ -108,14 +108,14 @@ FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson", ".json"),
     "videofolder": (".csv", ".tsv", ".jsonl"),
     "phoenix": (".csv",),
-    "ksl-emo": (".jsonl",),
+    "ksl-emo": (".jsonl", ".json"),
     "krsl": (".csv", ".tsv", ".txt"),
     "fluentsigners-50": (".csv", ".json", ".tsv", ".txt"),
     "online-school": (".csv", ".eaf", ".json", ".srt", ".tsv", ".vtt"),
 }
 """What an adapter reads where a folder is named instead of files; other adapters get all."""
 
-FROM_NAMES = frozenset({"lsa64", "videofolder", "ksl-emo", "krsl", "fluentsigners-50"})
+FROM_NAMES = frozenset({"lsa64", "videofolder", "ksl-emo", "krsl", "fluentsigners-50", "theruslan"})
 """Adapters that read the names of media files and need no annotation file."""
 
 Adapter = Callable[[Source], Iterator[Annotation]]
@@ -249,8 +249,20 @@ MARKS: Mapping[str, frozenset[str]] = {
 """Columns or keys by which the files of an adapter are known."""
 
 
+def known_as(found: Iterable[str], *, other_than: str | None = None) -> str | None:
+    """The adapter whose files have these columns or keys, if there is one."""
+    names = set(found)
+    fits = (name for name, marks in MARKS.items() if marks <= names and name != other_than)
+    return next(fits, None)
+
+
 def wrong_file(
-    path: Path, *, found: Iterable[str], expected: str, adapter: str | None = None
+    path: Path,
+    *,
+    found: Iterable[str],
+    expected: str,
+    adapter: str | None = None,
+    line: int | None = None,
 ) -> AnnotationError:
     """The error for a file that is not what its adapter reads.
 
@@ -259,14 +271,16 @@ def wrong_file(
         found: The columns or keys that it has.
         expected: What it should have, as the end of a sentence.
         adapter: The adapter that refuses it, which is then not recommended.
+        line: Where that is, in a file that has lines.
     """
     names = list(dict.fromkeys(found))
-    fits = [name for name, marks in MARKS.items() if marks <= set(names) and name != adapter]
+    fits = known_as(names, other_than=adapter)
     shown = ", ".join(f"{name!r:.40}" for name in names[:12]) or "nothing of the kind"
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    where = "" if line is None else f", on line {line}"
     return AnnotationError(
-        f"{path} has {shown}{more}; expected {expected}.",
-        hint=f"It looks like a file for adapter = {fits[0]!r}."
+        f"{path} has {shown}{more}; expected {expected}{where}.",
+        hint=f"It looks like a file for adapter = {fits!r}."
         if fits
         else "Take it out of `annotations`, or name the adapter that it is for.",
     )

@@ -76,7 +76,7 @@ def read(source: Source) -> Iterator[Annotation]:
         elif _SAMPLE.fullmatch(cells[0]):
             labels.append((path, chain([first], rows)))
         else:
-            raise wrong_file(path, adapter="autsl", found=cells, expected=_EXPECTED)
+            raise wrong_file(path, adapter="autsl", found=cells, expected=_EXPECTED, line=first[0])
     if not labels:
         raise RecipeError(
             "[ingest] annotations: there is a list of signs, but no file of labels.",
@@ -119,6 +119,11 @@ def _names(
                 hint="Fetch the list again.",
             )
         found[key] = row.get(column.upper(), key)
+    if not found:
+        raise AnnotationError(
+            f"{path} is a list of signs without any; expected a ClassId and its names a line.",
+            hint="Fetch the list again.",
+        )
     if column == "class":
         return None
     shared = Counter(found.values())

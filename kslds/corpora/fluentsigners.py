@@ -119,8 +119,9 @@ def read(source: Source) -> Iterator[Annotation]:
             hint='Set [ingest] options = { language = "ru" } or "kk".',
         )
     if source.media and not (tables.glosses or tables.translations):
+        named = f" of {', '.join(path.name for path in source.files)}" if source.files else ""
         raise AnnotationError(
-            "nothing says what the sentences mean: no file has glosses or translations.",
+            f"nothing says what the sentences mean: no row{named} has glosses or a translation.",
             hint="Name gloss_annotation.csv and russian_translation.csv as `annotations`.",
         )
     names = {name: _parse(PurePosixPath(name).stem) for name in source.media}

@@ -13,9 +13,39 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from kslds.corpora import MARKS, Annotation, Source, choose, wrong_file
+from kslds.corpora import About, Annotation, Source, choose, known_as, wrong_file
 from kslds.corpora.table import FIELDS, annotation, clean, field_of, read_lines
 from kslds.errors import AnnotationError, RecipeError
+
+ABOUT = About(
+    title="JSON lines",
+    what="files with one JSON object a line, or one array of objects: one segment an object, keys "
+    "mapped by the recipe as the columns of a table are",
+    size="Any number of files; lines up to 1 GiB, an array up to 256 Mi characters.",
+    licence="That of your files.",
+    citation="None; cite the collection.",
+    access="Any name will do: [ingest] columns says which key is the recording, the label, the "
+    "start and the end; see [JSON](recipes.md#json).",
+    defects=(
+        (
+            "A line is not JSON, breaks off, or is no object.",
+            "It is dropped with its line and column (K124); if it is the first, the file is "
+            "refused.",
+        ),
+        (
+            "A key is there twice in one object, of which most programs keep the last.",
+            "The object is dropped (K124).",
+        ),
+        (
+            "Numbers lose digits, and ids their zeros, where a program reads them as numbers.",
+            "Both are kept as they are written.",
+        ),
+        (
+            "A value is a list or an object where a text should be.",
+            "The row is dropped and the key named (K124).",
+        ),
+    ),
+)
 
 _MAX_BYTES = 256 << 20
 _MAX_CHARS = 100_000
@@ -52,7 +82,7 @@ def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
     names = {field: clean(source.columns.get(field, field)) or "" for field in FIELDS}
     items = list(read_items(path))
     keys = list(dict.fromkeys(key for _, item in items if isinstance(item, dict) for key in item))
-    if names["recording"] not in keys and any(marks <= set(keys) for marks in MARKS.values()):
+    if names["recording"] not in keys and known_as(keys):
         raise wrong_file(
             path, adapter="jsonl", found=keys, expected=f"the key {names['recording']!r} and others"
         )
@@ -105,8 +135,13 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         if isinstance(error, AnnotationError):
             raise
+        table = text.lstrip()[:1] not in ("{", "[")
+        shown = f"; it begins with {text.strip().splitlines()[0][:40]!r}" if table else ""
         raise AnnotationError(
-            f"{path} is not JSON: {_reason(error)}.", hint="Fetch it again, or export it again."
+            f"{path} is not JSON: {_reason(error)}{shown}.",
+            hint="It may be a table, which another adapter reads."
+            if table
+            else "Fetch it again, or export it again.",
         ) from error
 
 
@@ -137,7 +172,7 @@ def read_items(path: Path) -> Iterator[Item]:
         try:
             item = _named(_parse(text))
         except (ValueError, RecursionError) as error:
-            item = f"the line is not JSON: {_reason(error)}"
+            item = f"the line is not JSON: {_reason(error, number=number)}"
         if number == first[0] and isinstance(item, str):
             raise AnnotationError(
                 f"{path}, line {number}: {item}; expected one JSON object per line, or an array.",
@@ -189,9 +224,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _reason(error: ValueError | RecursionError) -> str:
+def _reason(error: ValueError | RecursionError, *, number: int = 1) -> str:
+    """What is wrong, and where, in a text that begins on line `number` of its file."""
     if isinstance(error, RecursionError):
         return "objects are nested too deeply"
     if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+        what = error.msg.removesuffix(" at")
+        return f"{what} at line {number + error.lineno - 1}, column {error.colno}"
     return str(error)

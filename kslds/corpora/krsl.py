@@ -72,6 +72,17 @@ CONFIGS = ("all", "question-statement", "emotion", "emotional-question-statement
 
 _START, _END = "Время начала - миллисекунды", "Время окончания - миллисекунды"
 _FILE, _PATH = "Файл", "Путь к файлу"
+_ENGLISH: Mapping[str, str] = {
+    "Begin Time - msec": _START,
+    "End Time - msec": _END,
+    "File": _FILE,
+    "File Name": _FILE,
+    "File Path": _PATH,
+}
+"""What ELAN calls these columns in English; the export that is published is in Russian."""
+_NO_TIER = re.compile(
+    r"(?:Begin Time|End Time|Duration|Время \w+|Длительность|Продолжительность) - .*"
+)
 _META = ("video_name", "fps", "frame_count")
 _EXPECTED = (
     f"an ELAN export with {_START}, {_END} and {_FILE}, or a list of videos with {', '.join(_META)}"
@@ -155,7 +166,7 @@ def read(source: Source) -> Iterator[Annotation]:
     videos: dict[str, _Video] = {}
     for path in source.files:
         header = _header(path)
-        if {_START, _END, _FILE} <= set(header):
+        if is_export(header):
             exports.append(path)
         elif set(_META) <= set(header):
             for name, video in _videos(path, header):
@@ -183,6 +194,12 @@ def read(source: Source) -> Iterator[Annotation]:
 def delay_ms(fps: Fraction) -> int:
     """How late the times of the ELAN export are, as its authors found, by the video's rate."""
     return next(delay for rate, delay in _DELAYS_MS if 1000 * fps >= rate)
+
+
+def is_export(header: Sequence[str]) -> bool:
+    """Is this the header of an ELAN export with tiers for columns, in Russian or English?"""
+    found = {_ENGLISH.get(name.strip(), name.strip()) for name in header}
+    return {_START, _END} <= found and bool(found & {_FILE, _PATH})
 
 
 class _Reader:
@@ -221,10 +238,12 @@ class _Reader:
 
     def segments(self, path: Path) -> Iterator[Annotation]:
         """The cells of the chosen tiers of an export."""
-        rows = read_cells(path, names=(_START, _END, _FILE))
-        _, cells = next(rows)
-        header = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
-        tiers = self._tiers(path, header)
+        rows = read_cells(path, names=_NAMES)
+        first, cells = next(rows)
+        written = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
+        header = [_ENGLISH.get(name, name) for name in written]
+        names = dict(zip(header, written, strict=True))
+        tiers = self._tiers(path, header, line=first)
         for line, cells in rows:
             where = f"{path.name}:{line}"
             values = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
@@ -233,44 +252,50 @@ class _Reader:
                 yield _problem(where, "", "K124", reason)
                 continue
             row = dict(zip(header, values, strict=False))
-            file = row.get(_FILE, "")
+            file = row.get(_FILE) or PurePosixPath(row.get(_PATH, "").replace("\\", "/")).name
             stem = file.removesuffix(".eaf")
             if not stem:
-                yield _problem(where, "", "K103", f"column {_FILE!r}: is empty")
+                column = names.get(_FILE) or names[_PATH]
+                yield _problem(where, "", "K103", f"column {column!r}: is empty")
                 continue
             said = parse_name(stem)
             if self._is_left_out(stem, said):
                 continue
             if not any(row.get(tier) for tier in tiers):
-                if not any(row.get(tier) for tier in header if tier not in _COLUMNS):
+                if not any(row.get(tier) for tier in _tiers(header)):
                     yield _problem(where, stem, "K118", "no tier of the row has a value")
                 continue
             for tier in tiers:
                 if row.get(tier):
-                    yield self._segment(row, tier, said, stem, f"{where}:{tier}")
+                    yield self._segment(row, tier, said, stem, f"{where}:{tier}", names)
 
     def _segment(
-        self, row: Mapping[str, str], tier: str, said: _Name, stem: str, where: str
+        self,
+        row: Mapping[str, str],
+        tier: str,
+        said: _Name,
+        stem: str,
+        where: str,
+        names: Mapping[str, str],
     ) -> Annotation:
+        """A cell; `names` are what the file calls its columns."""
         meant, recording = self._join(stem, said)
         if recording is None:
-            reason = f"{row[_FILE]!r:.80} fits no media file, or several"
+            reason = f"{stem!r:.80} fits no media file, or several"
             return _problem(where, stem, "K103", reason)
         video = self._videos.get(meant or "")
         if video is None and self._delay.startswith("paper"):
-            reason = (
-                f"{row[_FILE]!r:.80} fits no video of the list, or several: its delay is unknown"
-            )
+            reason = f"{stem!r:.80} fits no video of the list, or several: its delay is unknown"
             return _problem(where, recording, "K103", reason)
         times, notes = [], []
         for column in (_START, _END):
             try:
                 time = parse_time(row.get(column, ""), unit="ms")
             except ValueError as error:
-                return _problem(where, recording, "K111", f"column {column!r}: {error}")
+                return _problem(where, recording, "K111", f"column {names[column]!r}: {error}")
             times.append(str(self._undelayed(time.ms or 0, video)))
             if time.decimal_comma:
-                said_so = f"column {column!r}: {row[column]!r} was read with a decimal comma"
+                said_so = f"column {names[column]!r}: {row[column]!r} was read with a decimal comma"
                 notes.append(("K116", said_so))
         return Annotation(
             source=where,
@@ -278,8 +303,8 @@ class _Reader:
             start=times[0],
             end=times[1],
             unit="ms",
-            start_column=_START,
-            end_column=_END,
+            start_column=names[_START],
+            end_column=names[_END],
             label=row[tier],
             emotion=said.emotion,
             signer=(self._known.get(meant or "") or said).signer,
@@ -300,11 +325,11 @@ class _Reader:
         whole = 1000 * video.num_frames / video.fps
         return int(rest * whole / (whole - delay)) if whole > delay else rest
 
-    def _tiers(self, path: Path, header: Sequence[str]) -> list[str]:
-        found = [name for name in header if name and name not in _COLUMNS]
+    def _tiers(self, path: Path, header: Sequence[str], *, line: int) -> list[str]:
+        found = _tiers(header)
         if len(set(header)) != len(header):
             raise AnnotationError(
-                f"{path}, line 1: two columns have the same name.", hint="Export it again."
+                f"{path}, line {line}: two columns have the same name.", hint="Export it again."
             )
         wanted = self._source.tiers
         absent = [w for w in wanted if not any(fnmatchcase(tier, w) for tier in found)]
@@ -333,7 +358,12 @@ class _Reader:
         return self._joined[stem]
 
 
-_COLUMNS = (_START, _END, _FILE, _PATH)
+_NAMES = (_START, _END, _FILE, _PATH, *_ENGLISH)
+
+
+def _tiers(header: Sequence[str]) -> list[str]:
+    """The columns that are tiers."""
+    return [n for n in header if n and n not in _NAMES and not _NO_TIER.fullmatch(n)]
 
 
 def _any_like(said: _Name, names: Mapping[str, _Name]) -> bool:
@@ -389,7 +419,7 @@ def parse_name(stem: str) -> _Name:
 
 
 def _header(path: Path) -> list[str]:
-    _, cells = next(read_cells(path, names=(_START, _END, _FILE, *_META)))
+    _, cells = next(read_cells(path, names=(*_NAMES, *_META)))
     return [unicodedata.normalize("NFC", cell).strip() for cell in cells]
 
 
@@ -399,6 +429,11 @@ def _videos(path: Path, header: Sequence[str]) -> Iterator[tuple[str, _Video]]:
     next(rows)
     seen: dict[str, int] = {}
     for line, cells in rows:
+        if len(cells) > len(header):
+            raise AnnotationError(
+                f"{path}, line {line}: {len(cells)} cells, but the header has {len(header)}.",
+                hint="Fetch it again.",
+            )
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
         name, fps, count = (row.get(column, "") for column in _META)
         if not name or not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,12})?", fps) or Fraction(fps) == 0:

@@ -14,7 +14,6 @@ number after ``_r`` is 01 on all of them.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -25,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
+from kslds.corpora.jsonl import read_items
 from kslds.corpora.table import read_lines
 from kslds.corpora.times import parse_time
 from kslds.errors import AnnotationError
@@ -69,8 +69,7 @@ ABOUT = About(
 _NAME = re.compile(r"sign_(?P<what>.+)_r[0-9]+")
 _EXPECTED = "sign_<gloss>__<emotion>__<time>_r<take>"
 _KEYS = ("video_id", "participant_id", "file_path", "gloss", "emotion")
-_MAX_CHARS = 100_000
-"""Longest row of metadata."""
+_EXPECTED_ROWS = f"one JSON object a line, or an array of them, with {', '.join(_KEYS)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,37 +260,28 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
 
 def _metadata(path: Path) -> Iterator[_Row | Annotation]:
     """The rows of the recorder's metadata; those that cannot be used with their problem."""
-    read_any = False
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"{path.name}:{number}"
-        row = _object(line)
-        if not read_any and (row is None or not {"video_id", "file_path"} & row.keys()):
-            found = row or [cell.strip(' "') for cell in re.split("[,;\t]", line.strip()[:1000])]
-            if line.lstrip().startswith("["):
-                found = ["a JSON array"]
-            expected = f"one JSON object a line, with {', '.join(_KEYS)}, from line {number} on"
-            raise wrong_file(path, found=found, expected=expected, adapter="ksl-emo")
-        read_any = True
-        yield (
-            _row(row, where)
-            if row is not None
-            else _problem(
-                where, "", "K124", f"expected a JSON object on one line, found {line.strip()!r:.60}"
-            )
+    line, first = next(
+        ((n, text.strip()) for n, text in enumerate(read_lines(path), start=1) if text.strip()),
+        (0, ""),
+    )
+    if not line:
+        raise AnnotationError(
+            f"{path} is empty; expected {_EXPECTED_ROWS}.",
+            hint="Export it again, or take it out of the recipe: it is optional.",
         )
-
-
-def _object(line: str) -> dict[str, Any] | None:
-    if len(line) > _MAX_CHARS:
-        return None
-    try:
-        # Numbers stay text: a duration is read exactly.
-        value = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    known = False
+    if first[0] in "{[":
+        items = list(read_items(path))
+        found = [name for _, item in items if isinstance(item, dict) for name in item]
+        known = {"video_id", "file_path"} <= set(found)
+    else:
+        items, found = [], [cell.strip(' "') for cell in re.split("[,;\t]", first[:1000])]
+    if not known:
+        raise wrong_file(
+            path, found=found, expected=_EXPECTED_ROWS, adapter="ksl-emo", line=line
+        )  # fmt: skip
+    for where, item in items:
+        yield _problem(where, "", "K124", item) if isinstance(item, str) else _row(item, where)
 
 
 def _row(row: Mapping[str, Any], where: str) -> _Row | Annotation:

@@ -92,8 +92,9 @@ def _names(path: Path) -> Mapping[int, str]:
         if not re.fullmatch("[0-9]{1,3}", number) or not name:
             if not names:
                 raise wrong_file(
-                    path, adapter="lsa64", found=cells, expected="lines such as 01|Opaque|R|"
-                )
+                    path, adapter="lsa64", found=cells, expected="lines such as 01|Opaque|R|",
+                    line=line,
+                )  # fmt: skip
             raise AnnotationError(
                 f"{path}, line {line}: {cells!r:.80} is not a line such as 01|Opaque|R|."
             )

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
-from kslds.corpora import MARKS, About, Annotation, Source, choose, elan, table, wrong_file
+from kslds.corpora import About, Annotation, Source, choose, elan, known_as, table, wrong_file
 from kslds.corpora.jsonl import read_json
 from kslds.corpora.table import read_cells, read_lines, read_rows
 from kslds.corpora.times import parse_time
@@ -161,6 +161,11 @@ def _signers(path: Path) -> Iterator[tuple[str, str]]:
                 hint="Keep one of the rows.",
             )
         yield stem, signer
+    if not seen:
+        raise AnnotationError(
+            f"{path} has no row; expected a recording and its signer a line.",
+            hint="Export it again, or take it out of the recipe.",
+        )
 
 
 # Transcripts
@@ -292,8 +297,7 @@ def _json(path: Path) -> Iterator[Annotation]:
         return
     first = value[0] if isinstance(value, list) else None
     found = list(first) if isinstance(first, dict) else []
-    is_other = any(marks <= set(found) for marks in MARKS.values())
-    if is_other or not {"start", "end", "text"} <= set(found):
+    if known_as(found) or not {"start", "end", "text"} <= set(found):
         raise wrong_file(path, found=found, expected=_EXPECTED, adapter="online-school")
     for number, row in enumerate(value, start=1):
         where = f"{path.name}:{number}"

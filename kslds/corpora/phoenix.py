@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
 from kslds.corpora.table import read_lines
+from kslds.errors import AnnotationError
 
 ABOUT = About(
     title="RWTH-PHOENIX-Weather 2014 T",
@@ -64,17 +65,31 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in text.split("|")]
 
 
+def _refused(path: Path, header: list[str], *, line: int) -> AnnotationError:
+    if not line:
+        return AnnotationError(
+            f"{path} is empty; expected the columns {'|'.join(_COLUMNS)}.",
+            hint="Fetch it again, or take it out of the recipe.",
+        )
+    found = next((c for c in map(header[0].split, ",;\t") if len(c) > len(header)), header)
+    wrong = f"the columns {'|'.join(_COLUMNS)}"
+    if found is not header and set(found) >= _NEEDED:
+        wrong += " between pipes"
+    return wrong_file(
+        path,
+        adapter="phoenix",
+        found=filter(None, found),
+        expected=wrong,
+        line=line,
+    )
+
+
 def _read_file(path: Path, *, unit: str) -> Iterator[Annotation]:
     lines = ((n, line) for n, line in enumerate(read_lines(path), start=1) if line.strip())
-    header = _cells(next(lines, (0, ""))[1])
+    first, text = next(lines, (0, ""))
+    header = _cells(text)
     if not set(header) >= _NEEDED or len(set(header)) < len(header):
-        found = header if len(header) > 1 else re.split("[,;\t]", header[0])
-        raise wrong_file(
-            path,
-            adapter="phoenix",
-            found=filter(None, found),
-            expected=f"the columns {'|'.join(_COLUMNS)}",
-        )
+        raise _refused(path, header, line=first)
     side = _SIDE.search(path.name.casefold())
     seen: dict[str, str] = {}
     for number, line in lines:

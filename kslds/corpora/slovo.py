@@ -108,7 +108,8 @@ _COLUMNS = (
 )
 _NEEDED = frozenset({"attachment_id", "text", "user_id"})
 _NO_EVENT = re.compile(r"no([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-_SIDES = {"True": "train", "False": "test"}
+_SIDES = {"true": "train", "false": "test"}
+"""Of the column ``train``; a spreadsheet that saved the file has written ``TRUE``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +152,7 @@ def read(source: Source) -> Iterator[Annotation]:
     if options["videos"] != "trimmed" and not framed:
         raise RecipeError(
             f"[ingest] options: videos = {options['videos']!r} needs the begin and end of signs, "
-            f"which {', '.join(path.name for path in source.files)} does not have.",
+            f"of which {', '.join(path.name for path in source.files)} has none.",
             hint="Add SLOVO_DATAFRAME.tsv to `annotations`.",
         )
     for key in dict.fromkeys([*listed, *framed]):
@@ -164,7 +165,7 @@ def read(source: Source) -> Iterator[Annotation]:
 def _read_file(path: Path, listed: _Rows, framed: _Rows) -> Iterator[Annotation]:
     """Enter the rows of a file where they belong; yield those that cannot be used."""
     lines = read_cells(path, names=_COLUMNS)
-    _, cells = next(lines)
+    first, cells = next(lines)
     header = [cell.strip() for cell in cells]
     targets = [t for t, name in ((listed, "train"), (framed, "begin")) if name in header]
     complete = set(header) >= _NEEDED and ("end" in header) == ("begin" in header)
@@ -175,6 +176,7 @@ def _read_file(path: Path, listed: _Rows, framed: _Rows) -> Iterator[Annotation]
             found=header,
             expected="the columns attachment_id, text, user_id, and train (annotations.csv) or "
             "begin and end (SLOVO_DATAFRAME.tsv), each once",
+            line=first,
         )
     for line, cells in lines:
         cells = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
@@ -223,7 +225,7 @@ def _annotation(
         place = frames.where if label == row.cells["text"] else row.where
         notes.append(("K127", f"label {label!r:.60} is {other!r:.60} at {place}"))
     train = row.cells.get("train")
-    side = _SIDES.get(train or "")
+    side = _SIDES.get((train or "").casefold())
     problem = None
     if train is not None and side is None:
         problem = ("K124", f"column 'train': {train!r:.60} is not True or False")

@@ -15,8 +15,45 @@ from pathlib import Path
 
 from rapidfuzz import fuzz, process, utils
 
-from kslds.corpora import UNITS, Annotation, Source
+from kslds.corpora import UNITS, About, Annotation, Source, known_as, wrong_file
 from kslds.errors import AnnotationError, MissingFile, RecipeError
+
+ABOUT = About(
+    title="Tables",
+    what="a CSV or TSV file of your own, or of a collection that has no adapter: one segment a "
+    "row, columns mapped by the recipe",
+    size="Any number of files, each up to 1 GiB.",
+    licence="That of your files.",
+    citation="None; cite the collection.",
+    access="Any name will do: [ingest] columns says which column is the recording, the label, the "
+    "start and the end; see [Tables](recipes.md#tables).",
+    defects=(
+        (
+            "Cells are separated by a comma, a semicolon, a tab or |, whatever the file is called.",
+            "The separator is the one that fits the header.",
+        ),
+        (
+            "Text is UTF-8 with or without a mark, UTF-16, or in a code page such as CP1251.",
+            "UTF-8, and UTF-16 with a mark, are read; anything else is refused with the byte, its "
+            "line, and the command that converts it.",
+        ),
+        (
+            "Lines end as on Windows, Unix or old Macs; cells hold separators and line breaks.",
+            "All are read, such cells between quotation marks; a mark that is not closed is named "
+            "with its line.",
+        ),
+        (
+            "A row has more cells than the header, or no file, or a boundary that is no time.",
+            "It is dropped with its line (K124, K103, K111); the others go on.",
+        ),
+        ("A row is there twice.", "The second is dropped (K119)."),
+        (
+            "Ids and numbers begin with zeros (007).",
+            "They are text and keep them. A spreadsheet that saved the file has dropped them.",
+        ),
+        ("Numbers have a decimal comma.", "It is read as a point and warned of (K116)."),
+    ),
+)
 
 FIELDS = (
     "recording",
@@ -46,8 +83,17 @@ _OTHER_FILES: Mapping[bytes, tuple[str, str]] = {
     b"\xfd7zXZ": ("compressed with xz", "archive"),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "archive"),
     b"7z\xbc\xaf": ("a 7-Zip archive", "archive"),
+    b"<!doctyp": ("a web page", "page"),
+    b"<html": ("a web page", "page"),
+    b"version ": ("a pointer of Git LFS", "pointer"),
 }
 """How files begin that people name instead of a table, and what kind they are."""
+_HINTS: Mapping[str, str] = {
+    "sheet": "Save the sheet as CSV (UTF-8) and name that file.",
+    "archive": "Unpack it and name the file inside.",
+    "page": "The download gave a page instead of the file: fetch the file itself (on GitHub: Raw).",
+    "pointer": "The file itself was not fetched: git lfs pull.",
+}
 _UNIT_NAMES: Mapping[str, str] = {
     **{unit: unit for unit in UNITS},
     **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds"), "ms"),
@@ -85,9 +131,17 @@ def read(source: Source) -> Iterator[Annotation]:
 def _read_file(path: Path, source: Source) -> Iterator[Annotation]:
     names = {field: clean(source.columns.get(field, field)) or "" for field in FIELDS}
     rows = read_cells(path, names=names.values())
-    _, cells = next(rows)
+    first, cells = next(rows)
     header = [clean(cell) or "" for cell in cells]
-    index = field_of(path, header, names, source)
+    if names["recording"] not in header and known_as(header):
+        raise wrong_file(
+            path,
+            found=header,
+            expected=f"a column {names['recording']!r} and others",
+            adapter="table",
+            line=first,
+        )
+    index = field_of(path, header, names, source, line=first)
     for line, cells in rows:
         where = f"{path.name}:{line}"
         row = {
@@ -151,9 +205,14 @@ def _shared(text: str | None) -> str | None:
 
 
 def field_of(
-    path: Path, header: Sequence[str], names: Mapping[str, str], source: Source
+    path: Path,
+    header: Sequence[str],
+    names: Mapping[str, str],
+    source: Source,
+    *,
+    line: int | None = None,
 ) -> dict[str, int]:
-    """Field to column number, for the fields that the file has."""
+    """Field to column number, for the fields that the file has; `line` is that of the header."""
     found = {field: name for field, name in names.items() if name and name in header}
     missing = [
         field
@@ -172,7 +231,7 @@ def field_of(
             f"{field} = {json.dumps(near[field] or '…', ensure_ascii=False)}" for field in missing
         )
         raise AnnotationError(
-            f"{path} has no column {listed([names[field] for field in missing])}; "
+            f"{path} has no column {listed([names[field] for field in missing])}{_on(line)}; "
             f"it has {listed([name for name in header if name])}{either}.",
             hint=("Did you mean" if all(near.values()) else "Map them in the recipe, as in")
             + f" columns = {{ {mapping} }}"
@@ -185,6 +244,10 @@ def field_of(
             hint="Rename or remove all but one of them.",
         )
     return {field: header.index(name) for field, name in found.items()}
+
+
+def _on(line: int | None) -> str:
+    return "" if line is None else f" on line {line}"
 
 
 def read_rows(
@@ -228,7 +291,7 @@ def read_rows(
     missing = [name for name in names if name not in header]
     if missing:
         raise AnnotationError(
-            f"{path} has no column {listed(missing)}; it has {listed(header)}.",
+            f"{path} has no column {listed(missing)}{_on(line)}; it has {listed(header)}.",
             hint="Write the names of the columns into the first line.",
         )
     for line, cells in rows:
@@ -248,7 +311,9 @@ def read_rows(
         yield line, {name: clean(cell) or "" for name, cell in row.items()}
 
 
-def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, list[str]]]:
+def read_cells(
+    path: Path, *, names: Iterable[str] = (), blanks: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """Yield each row that is not empty, as written, with the line on which it starts.
 
     The first one is the header, if the file has one; it decides what separates cells.
@@ -256,6 +321,8 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
     Args:
         path: A table as `read` takes it.
         names: Columns that the file should have; they help to find the separator.
+        blanks: Keep blanks before a cell where neither the header nor a quotation mark tells
+            that they belong to what separates cells.
 
     Raises:
         MissingFile: The file is not there.
@@ -273,6 +340,11 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
             hint="Export it again, or take it out of the recipe.",
         )
     line = skipped + 1
+    if first.lstrip()[0] in "{[":
+        raise AnnotationError(
+            f"{path}, line {line}: {first.strip()[:40]!r} is JSON; expected a table.",
+            hint="Name an adapter for JSON, such as jsonl, wlasl, ms-asl or slan.",
+        )
     wanted, delimiter = frozenset(names), ","
     row: list[str] = []  # the lines of the row that is being read
 
@@ -283,6 +355,7 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
 
     try:
         delimiter = max(_DELIMITERS, key=lambda mark: _fit(first, mark, wanted))
+        blanks = blanks and f"{delimiter} " not in first  # else it is how the file separates cells
         reader = csv.reader(
             noted(),
             delimiter=delimiter,
@@ -293,6 +366,8 @@ def read_cells(path: Path, *, names: Iterable[str] = ()) -> Iterator[tuple[int, 
             if any(len(cell) > _MAX_CELL_CHARS for cell in cells):
                 raise csv.Error(f"a cell has more than {_MAX_CELL_CHARS} characters")
             if line == skipped + 1 or any(map(str.strip, cells)):
+                if blanks and len(row) == 1 and '"' not in row[0]:
+                    cells = row[0].rstrip("\r\n").split(delimiter)
                 yield line, cells
             line = skipped + reader.line_num + 1
             row.clear()
@@ -357,16 +432,21 @@ def read_lines(path: Path) -> Iterator[str]:
                 f"{path} is larger than 1 GiB; that is not a table of annotations.",
                 hint="Name the right file, or split it.",
             )
-        start = stream.read(8)
+        start = stream.read(64)
         stream.seek(0)
         for mark, (what, kind) in _OTHER_FILES.items():
-            if start.startswith(mark):
+            if (start.startswith(mark) or start.lower().startswith(mark)) and (
+                kind != "pointer" or b"git-lfs" in start
+            ):
                 raise AnnotationError(
-                    f"{path} is not a text table: it is {what}.",
-                    hint="Save the sheet as CSV (UTF-8) and name that file."
-                    if kind == "sheet"
-                    else "Unpack it and name the file inside.",
+                    f"{path} is not a text table: it is {what}.", hint=_HINTS[kind]
                 )
+        if start[:1] == b"\0" or start[1:2] == b"\0":
+            raise AnnotationError(
+                f"{path}, line 1: a NUL character, as in UTF-16 without a byte order mark; "
+                "expected UTF-8, or UTF-16 with a byte order mark.",
+                hint="Save it as UTF-8.",
+            )
         marks = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
         encoding = marks.get(start[:2], "utf-8")
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")

@@ -10,14 +10,44 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from kslds.corpora import END, Annotation, Source, choose, wrong_file
+from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
 from kslds.corpora.jsonl import read_items, scalar
-from kslds.corpora.table import FIELDS, read_rows
+from kslds.corpora.table import FIELDS, clean, read_cells, read_rows
 from kslds.corpora.table import annotation as table_row
 from kslds.errors import RecipeError
 
 _OPTIONS = {"layout": ("auto", "class", "split")}
 _SPLITS = frozenset({"train", "test", "val", "valid", "validation", "dev"})
+ABOUT = About(
+    title="VideoFolder",
+    what="folders of clips: <class>/<file> or <split>/<class>/<file>, as many tools and the "
+    "Hugging Face Hub have them, with or without metadata",
+    size="Any number of files.",
+    licence="That of your files.",
+    citation="None; cite the collection.",
+    access="Name the folder as media; nothing else is needed. A metadata.csv or metadata.jsonl "
+    "with the column file_name says more, in the fields of a table; see "
+    "[Folders of clips](recipes.md#folders-of-clips).",
+    defects=(
+        (
+            "The first folder is a side (train, val, test …) or a class.",
+            'Known names of sides are sides; the options layout = "class" and "split" say it.',
+        ),
+        (
+            "Metadata name a file that is not there.",
+            "The row is dropped (K103); every such row is listed.",
+        ),
+        (
+            "A file is in no folder of a class, and no metadata name its label.",
+            "It is dropped (K118).",
+        ),
+        (
+            "Metadata have rows for some of the files only.",
+            "The other files are what their folders say.",
+        ),
+    ),
+)
+
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     "recording": ("file_name",),
     "gloss": ("gloss", "label"),
@@ -99,7 +129,19 @@ def _metadata(path: Path, source: Source) -> Iterator[tuple[str, Mapping[str, st
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         items = list(read_items(path))
     else:
+        key = source.columns.get("recording") or "file_name"
+        line, header = next(read_cells(path, names=(key,)))
+        if key not in map(clean, header):
+            raise wrong_file(
+                path,
+                adapter="videofolder",
+                found=filter(None, map(clean, header)),
+                expected=f"a column {key!r}",
+                line=line,
+            )
         items = [(f"{path.name}:{line}", row) for line, row in read_rows(path)]
+        if not items:  # a header alone has nothing to say of any file
+            return
     keys = dict.fromkeys(key for _, item in items if isinstance(item, dict) for key in item)
     names: dict[str, str] = {}
     for field in FIELDS:

@@ -150,7 +150,7 @@ def _read_files(source: Source, *, subset: str) -> _Files:
     for path in source.files:
         if path.suffix == ".txt":
             if "missing" in path.name:
-                files.missing |= {_padded(line.strip()) for line in read_lines(path)} - {""}
+                files.missing |= set(_missing(path))
             elif "class" not in path.name:
                 raise wrong_file(
                     path, adapter="wlasl", found=[path.name], expected="missing.txt or JSON files"
@@ -181,6 +181,18 @@ def _read_files(source: Source, *, subset: str) -> _Files:
             "repository.",
         )
     return files
+
+
+def _missing(path: Path) -> Iterator[str]:
+    """The ids of a list of absent videos."""
+    for number, line in enumerate(read_lines(path), start=1):
+        if re.fullmatch(r"\S{0,64}", line.strip()) is None or "," in line:
+            raise AnnotationError(
+                f"{path}, line {number}: {line.strip()!r:.60}; expected one video_id a line.",
+                hint="Fetch missing.txt again, or take it out of the recipe.",
+            )
+        if line.strip():
+            yield _padded(line.strip())
 
 
 def _sides(path: Path, document: object) -> dict[str, str]:
