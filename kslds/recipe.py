@@ -374,9 +374,12 @@ def _relative(item: str | Sequence[str], root: Path) -> str | list[str]:
 
 
 def of(dataset: Dataset) -> Recipe:
-    """The recipe a dataset was made with, or the defaults."""
+    """The recipe a dataset was made with, or the defaults and the name of its folder."""
     path = dataset.root / "kslds.toml"
-    return read(path) if path.is_file() else Recipe()
+    if path.is_file():
+        return read(path)
+    name = dataset.root.resolve().name[: schema.MAX_KEY_CHARS]
+    return Recipe(name=name) if re.fullmatch(_NAME, name) else Recipe()
 
 
 # --------------------------------------------------------------------------- stages
