@@ -71,8 +71,11 @@ def contenders(given: argparse.Namespace) -> list[Contender]:
         for n in given.parallel:
             bare = call(loader.bare, loops=n, **own)
             found.append(Contender(name=f"{encoding} | bare decode loops | {n}", job=bare))
-            for kind in ("threads", "workers"):
-                job = call(loader.stream, number=n, kind=kind, **own)
+            kinds = {"threads": {"kind": "threads"}, "workers": {"kind": "workers"}}
+            if encoding == "h264":
+                kinds["threads, planes"] = {"kind": "threads", "pixels": "yuv"}
+            for kind, how in kinds.items():
+                job = call(loader.stream, number=n, **how, **own)
                 found.append(Contender(name=f"{encoding} | kslds, {kind} | {n}", job=job))
         for reader, decoder in readers:
             which = "requirements-mosaic" if reader == "mosaic" else "requirements-peers"
