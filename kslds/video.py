@@ -311,9 +311,12 @@ def _nut_frames(stream: Any, *, time_base: Fraction) -> Iterator[tuple[int, byte
     with container:
         video = container.streams.video[0]
         tick = cast(Fraction, video.time_base)
+        whole = video.width * video.height * 3 // 2
         last: int | None = None
         try:
             for packet in container.demux(video):
+                if 0 < packet.size < whole:
+                    return  # Cut off in mid-frame; no error says so.
                 # ffmpeg moves a frame that does not come after its predecessor one tick on.
                 if packet.size and (last is None or cast(int, packet.pts) > last + 1):
                     yield int(cast(int, packet.pts) * tick / time_base), bytes(packet)
