@@ -25,7 +25,7 @@ import numpy as np
 
 from kslds import inset, pack, pose, video
 from kslds.codes import CODES
-from kslds.engine import Progress, run, stopping
+from kslds.engine import Progress, num_cores, run, stopping
 from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile
 from kslds.manifest import Dataset, canonical_json, sha256_file
 from kslds.probe import frame_ms, sound_pts
@@ -38,8 +38,14 @@ _RENDER_VERSION = 2
 _SEEKABLE = ("mov", "matroska")
 """Demuxers of containers with an index of keyframes."""
 
-_SKIP_PIXELS = 60_000_000
-"""To start another decoder costs less than to decode so many (a second of 1080p)."""
+_SKIP_PIXELS = 8_000_000
+"""To start another decoder costs less than to decode so many (four frames of 1080p)."""
+
+_MOST_STRETCHES = 1000
+"""That a decoder is told to give; a command line has an end."""
+
+_MOST_THREADS = 4
+"""Of a decoder, where fewer recordings than cores are left to it."""
 
 _MAX_OPEN = 16
 """Encoders fed at a time; where more clips overlap, the recording is decoded again for the rest."""
@@ -166,6 +172,8 @@ class _Job:
     """Points and numbers for each, where the dataset has poses."""
     pose_path: Path | None = None
     """Poses of this recording, where it has them."""
+    threads: int
+    """Of the decoder; not of the encoder, whose bytes would differ."""
 
     @property
     def base(self) -> Fraction:
@@ -294,6 +302,21 @@ def _runs(job: _Job, clips: list[Clip]) -> list[tuple[int | None, list[Clip]]]:
     return runs
 
 
+def _wanted(job: _Job, clips: Iterable[Clip]) -> list[tuple[int, int]]:
+    """Timestamps of the frames that these clips (by first frame) need, as first and last of each
+    stretch; of no more than `_MOST_STRETCHES`."""
+    stretches: list[list[int]] = []
+    for clip in clips:
+        if stretches and clip.first_frame <= stretches[-1][1] + 1:
+            stretches[-1][1] = max(stretches[-1][1], clip.last_frame)
+        else:
+            stretches.append([clip.first_frame, clip.last_frame])
+    if len(stretches) > _MOST_STRETCHES:
+        stretches = [[stretches[0][0], stretches[-1][1]]]
+    pts = job.timing.pts
+    return [(pts[first], pts[last]) for first, last in stretches]
+
+
 def _cut(
     job: _Job,
     clips: list[Clip],
@@ -329,6 +352,9 @@ def _cut(
                 origin_pts=job.recording.origin_pts,
                 geometry=job.geometry,
                 start_pts=start_pts,
+                wanted=_wanted(job, clips) if unsound is None else (),
+                # Of a damaged recording other threads could make other frames.
+                threads=job.threads if unsound is None else 1,
             )
         )
 
@@ -511,6 +537,8 @@ def resize(
         )
     folder = dataset.root / "clips"
     shape = _pose_shape(recordings.values(), poses)
+    at_a_time = min(workers or num_cores(), len(by_recording))
+    threads = max(1, min(num_cores() // at_a_time, _MOST_THREADS))
     jobs = []
     for recording_id, group in sorted(by_recording.items()):
         recording = recordings[recording_id]
@@ -530,6 +558,7 @@ def resize(
                 encodings=tuple(video.ENCODINGS[e] for e in encodings),
                 pose_shape=shape,
                 pose_path=poses / recording.pose_file if poses and recording.pose_file else None,
+                threads=threads,
             )
         )
     for _ in run(_render, jobs, stage="resize", workers=workers, progress=progress):

@@ -225,6 +225,8 @@ def decoding(
     origin_pts: int,
     geometry: Geometry,
     start_pts: int | None = None,
+    wanted: Sequence[tuple[int, int]] = (),
+    threads: int = 1,
 ) -> Iterator[Decoding]:
     """Decode a recording once, in a child process, into scaled upright frames.
 
@@ -236,6 +238,11 @@ def decoding(
         geometry: How its pictures are fitted.
         start_pts: Begin at the last keyframe before this timestamp (minus origin), or somewhat
             earlier; None begins with the first frame.
+        wanted: Ascending ranges of timestamps (minus origin), first and last; other frames are
+            decoded, but neither scaled nor given, and decoding ends with the last range. None
+            given means every frame.
+        threads: The decoder's. One costs the least CPU and memory; more give the same frames of
+            a sound recording sooner.
 
     Yields:
         A `Decoding`. Its frames come in presentation order as ``(pts, frame)``: pts in
@@ -248,11 +255,15 @@ def decoding(
         # Rounded up: a time just before a keyframe would lead to the one before.
         micros = -(-seconds * 1_000_000 // 1)
         seek = {"ss": f"{micros}us", "seek_timestamp": 1, "noaccurate_seek": None}
-    output = safe_input(path, copyts=None, **seek).output(
+    # The origin is subtracted here because NUT cannot hold what comes before zero.
+    chain = f"setpts=PTS-({origin_pts}),"
+    if wanted:
+        chosen = "+".join(f"between(pts\\,{first}\\,{last})" for first, last in wanted)
+        chain += f"trim=end_pts={wanted[-1][1] + 1},select={chosen},"
+    output = safe_input(path, copyts=None, threads=threads, **seek).output(
         "pipe:1",
         map=f"0:{stream_index}",
-        # The origin is subtracted here because NUT cannot hold what comes before zero.
-        vf=f"setpts=PTS-({origin_pts}),{geometry.filters}",
+        vf=chain + geometry.filters,
         map_metadata=-1,
         map_chapters=-1,
         fps_mode="passthrough",
@@ -262,7 +273,7 @@ def decoding(
         f="nut",
         loglevel="error",
     )
-    command = [ffmpeg_exe(), "-nostdin", *output.get_args()]
+    command = [ffmpeg_exe(), "-nostdin", "-filter_threads", str(threads), *output.get_args()]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
@@ -311,9 +322,12 @@ def _nut_frames(stream: Any, *, time_base: Fraction) -> Iterator[tuple[int, byte
     with container:
         video = container.streams.video[0]
         tick = cast(Fraction, video.time_base)
+        whole = video.width * video.height * 3 // 2
         last: int | None = None
         try:
             for packet in container.demux(video):
+                if 0 < packet.size < whole:
+                    return  # Cut off in mid-frame; no error says so.
                 # ffmpeg moves a frame that does not come after its predecessor one tick on.
                 if packet.size and (last is None or cast(int, packet.pts) > last + 1):
                     yield int(cast(int, packet.pts) * tick / time_base), bytes(packet)
@@ -513,6 +527,7 @@ def _decode_check(
     squared = 0.0
     with av.open(io.BytesIO(container)) as file:
         stream = file.streams.video[0]
+        stream.codec_context.thread_count = 1
         for packet in file.demux(stream):
             if packet.size:
                 packets.append(bytes(packet))

@@ -200,7 +200,7 @@ def test_what_no_clip_needs_is_skipped_exactly(
     (timing,) = dataset.read("timings", Timing)
     job = clips._Job(
         recording=recording, timing=timing, clips=tuple(dataset.read("clips", Clip)),
-        path=media / name, folder=tmp_path, options=clips.ClipOptions(), encodings=(),
+        path=media / name, folder=tmp_path, options=clips.ClipOptions(), encodings=(), threads=1,
     )  # fmt: skip
     ordered = sorted(job.clips, key=lambda c: c.first_frame)
     runs = [len(group) for _, group in clips._runs(job, ordered)]
