@@ -23,13 +23,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from kslds import inset, pack, pose, video
+from kslds import inset, pack, pose, schema, video
 from kslds.codes import CODES
 from kslds.engine import Progress, num_cores, run, stopping
 from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile
 from kslds.manifest import Dataset, canonical_json, sha256_file
-from kslds.probe import frame_ms, sound_pts
-from kslds.schema import Clip, Dropped, Recording, Segment, Timing
+from kslds.probe import all_ms, sound_pts
+from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Timing
 from kslds.spans import ClipOptions, geometry, plan, resampled, span_end_pts
 
 _RENDER_VERSION = 2
@@ -69,8 +69,8 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
         IncompleteDataset: Labels have not been validated.
     """
     recordings = {r.recording_id: r for r in dataset.read("recordings", Recording)}
-    timings = {t.recording_id: t for t in dataset.read("timings", Timing)}
     segments = dataset.read("segments", Segment)
+    segments.sort(key=lambda segment: segment.recording_id)
     dropped: list[Dropped] = []
     clips: list[Clip] = []
 
@@ -80,7 +80,8 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
                     reason=f"{segment.source}: {reason}")
         )  # fmt: skip
 
-    pts_ms: dict[str, Any] = {}
+    timings = timings_of(dataset)
+    timing: Timing | None = None
     for segment in segments:
         if segment.label is not None and segment.gloss_id is None:
             if unknown != "drop":
@@ -90,10 +91,11 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
                 )
             drop(segment, "K301", f"the label {segment.label!r} is not in the lexicon")
             continue
-        recording, timing = recordings[segment.recording_id], timings[segment.recording_id]
-        if segment.recording_id not in pts_ms:
+        recording = recordings[segment.recording_id]
+        if timing is None or timing.recording_id != segment.recording_id:
+            timing = timings(segment.recording_id)
             base = Fraction(recording.time_base_num, recording.time_base_den)
-            pts_ms[segment.recording_id] = np.array([frame_ms(p, base) for p in timing.pts])
+            pts_ms = all_ms(timing.pts, base)
         shape = geometry(recording, options)
         size = f"{recording.display_width} × {recording.display_height}"
         if shape is None:
@@ -106,7 +108,7 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
             segment,
             recording=recording,
             timing=timing,
-            pts_ms=pts_ms[segment.recording_id],
+            pts_ms=pts_ms,
             options=options,
         )
         if clip is None:
@@ -123,6 +125,20 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
     )
 
 
+def timings_of(dataset: Dataset) -> Callable[[str], Timing]:
+    """recording_id → its timing, made when it is asked for: a timestamp as an object of Python
+    takes five times the memory.
+    """
+    table = dataset.arrow("timings")
+    rows = {key: row for row, key in enumerate(table["recording_id"].to_pylist())}
+
+    def timing(recording_id: str) -> Timing:
+        (found,) = schema.from_table(Timing, table.slice(rows[recording_id], 1))
+        return found
+
+    return timing
+
+
 def find_insets(
     dataset: Dataset,
     *,
@@ -132,26 +148,36 @@ def find_insets(
 ) -> None:
     """Find the interpreter's inset in every recording that has none yet.
 
-    A recording in which none stands out keeps null; its segments are dropped by `trim` (K204).
+    A recording in which none stands out keeps null; its segments are dropped by `trim`. An issue
+    (K204) says why none was taken.
     """
     recordings = dataset.read("recordings", Recording)
+    why: list[Issue] = []
 
     def look(recording: Recording) -> Recording:
-        with suppress(MediaError):
+        try:
             found = inset.find(
                 media[recording.source_file],
                 stream_index=recording.stream_index,
                 rotation=recording.rotation,
                 size=(recording.display_width, recording.display_height),
             )
-            box = [found.left, found.top, found.width, found.height]
-            return dataclasses.replace(recording, inset=box)
-        return recording
+        except MediaError as error:
+            message = f"{recording.source_file}: {error.what}"
+            why.append(
+                Issue(table="recordings", key=recording.recording_id, code="K204",
+                      severity="warning", message=message, hint=error.hint)
+            )  # fmt: skip
+            return recording
+        box = [found.left, found.top, found.width, found.height]
+        return dataclasses.replace(recording, inset=box)
 
     unknown = [r for r in recordings if r.inset is None]
     known = [r for r in recordings if r.inset is not None]
     found = list(run(look, unknown, stage="inset", workers=workers, progress=progress))
     dataset.write("recordings", [*known, *found])
+    kept = dataset.read("issues", Issue) if dataset.has("issues") else []
+    dataset.write("issues", [*(i for i in kept if i.code != "K204"), *why])
 
 
 # --------------------------------------------------------------------------- resize

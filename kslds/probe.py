@@ -19,6 +19,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
+import numpy.typing as npt
 
 from kslds.errors import MediaError
 from kslds.video import SAFE_INPUT, STALL_SECONDS, Geometry, decoding, ffmpeg_exe, safe_input
@@ -77,6 +78,14 @@ class Probe:
 def frame_ms(pts: int, time_base: Fraction) -> int:
     """``floor(1000 * pts)`` with pts in seconds: the millisecond a frame belongs to."""
     return pts * 1000 * time_base.numerator // time_base.denominator
+
+
+def all_ms(pts: Sequence[int], time_base: Fraction) -> npt.NDArray[np.int64]:
+    """`frame_ms` of each of many."""
+    largest = max(map(abs, pts), default=0) * 1000 * time_base.numerator
+    # Whole numbers of Python where 64 bits do not hold what is in between.
+    found = frame_ms(cast(Any, np.array(pts, np.int64 if largest < 2**62 else object)), time_base)
+    return np.asarray(found, np.int64)
 
 
 def check_readable(path: Path) -> None:

@@ -306,7 +306,22 @@ def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
 
 def from_table(record: type[_R], table: pa.Table) -> list[_R]:
     """The rows of an Arrow table as records."""
-    return [record(**row) for row in table.to_pylist()]
+    found: list[_R] = []
+    known: dict[str, str] = {}
+    # Few rows at a time, and equal texts as one object, as most columns repeat a few: a million
+    # rows would take twice the memory otherwise.
+    for batch in table.to_batches(max_chunksize=8192):
+        columns = []
+        for column in batch.columns:
+            values = column.to_pylist()
+            if pa.types.is_string(column.type) and len(set(values)) * 2 < len(values):
+                values = [known.setdefault(value, value) for value in values]
+            columns.append(values)
+        names = batch.schema.names
+        found += [
+            record(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
+        ]
+    return found
 
 
 def data_dictionary() -> str:

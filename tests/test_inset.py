@@ -10,7 +10,7 @@ import pytest
 from kslds import clips, inset, probe
 from kslds.errors import MediaError, RecipeError
 from kslds.manifest import Dataset
-from kslds.schema import Clip, Recording
+from kslds.schema import Clip, Issue, Recording
 from tests.painting import ffmpeg
 from tests.test_clips import build, frames_of
 
@@ -150,6 +150,9 @@ def test_the_found_box_is_kept_with_the_recording(tmp_path: Path) -> None:
     boxes = {r.source_file: r.inset for r in dataset.read("recordings", Recording)}
     assert boxes["b.mp4"] is None
     assert boxes["a.mp4"] is not None
+    (told,) = [i for i in dataset.read("issues", Issue) if i.code == "K204"]
+    assert told.message.startswith("b.mp4: ")
+    assert "inset" in told.message
     clips.trim(dataset, options=clips.ClipOptions(crop="inset"))
     assert list(dataset.clips.source_file) == ["a.mp4"]
     assert list(dataset.dropped.code) == ["K204"]

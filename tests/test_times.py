@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kslds import probe
 from kslds.corpora import UNITS
 from kslds.corpora.times import Time, parse_time
 
@@ -165,3 +166,15 @@ def test_any_text_is_a_time_in_range_or_a_value_error(text: str, unit: str) -> N
     assert (time.ms is None) != (time.frame is None)
     assert abs(time.ms if time.ms is not None else time.frame or 0) <= TEN_DAYS_MS
     assert text.strip().isascii()
+
+
+@given(
+    st.lists(st.integers(-(2**61), 2**61), max_size=5),
+    st.integers(1, 2**31 - 1),
+    st.integers(1, 2**31 - 1),
+)
+def test_milliseconds_of_many_are_those_of_each(pts: list[int], num: int, den: int) -> None:
+    base = Fraction(num, den)
+    each = [probe.frame_ms(p, base) for p in pts]
+    if all(abs(ms) < 2**63 for ms in each):
+        assert probe.all_ms(pts, base).tolist() == each
