@@ -306,7 +306,8 @@ def trim(
     crop: Annotated[
         str | None,
         typer.Option(
-            help="LEFT,TOP,WIDTH,HEIGHT in pixels of the picture, or none.", show_default=False
+            help="LEFT,TOP,WIDTH,HEIGHT in pixels of the picture, inset, or none.",
+            show_default=False,
         ),
     ] = None,
     output: OutputFormat = Format.table,

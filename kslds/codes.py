@@ -383,9 +383,9 @@ _error(
 # K4: splits
 _error(
     "K401",
-    "signer without a side",
-    "The split list does not name this signer.",
-    "Add the signer to the list.",
+    "clip without a side",
+    "The split list does not name the signer, or the collection publishes no side of the clip.",
+    "Add the signer to the list, or split by another rule.",
 )
 _error(
     "K402",

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from kslds import schema
@@ -29,6 +30,10 @@ from kslds.schema import Clip, Dropped, Issue, Signer, SplitRow
 _MOST_LEFT_OUT = 1000
 """Time and space of leaving one out grow with the square of the signers."""
 
+_SAME_STRETCH = (
+    "Two tiers mark one stretch of the recording with different labels. Cut one of them, as in "
+    '[ingest] tiers = ["brows"], or split by signer.'
+)
 _SIDE = f"Use up to {schema.MAX_KEY_CHARS} lower-case letters, digits, '_' and '-'."
 
 
@@ -166,7 +171,8 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
 
     Which signer it is, is drawn for each class anew, so that a signer may be tested in one class
     and trained in the others: this does not measure unseen signers. A fifth of the other clips
-    is the side ``val``. The paper's ten repetitions are ten seeds.
+    is the side ``val``, less those that show the frames of one in ``train``. The paper's ten
+    repetitions are ten seeds.
     """
     signers: dict[str | None, set[str]] = defaultdict(set)
     for clip in clips.values():
@@ -183,8 +189,13 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
         for gloss, those in signers.items()
     }
     test = {k for k, c in clips.items() if out[c.gloss_id] == f"{c.gloss_id}/{c.signer_id}"}
-    rest = _shuffled(clips.keys() - test, seed=options.seed)
+    # Tiers may mark one stretch with one sign twice, as both hands: such clips stay together.
+    alike: dict[str, list[str]] = defaultdict(list)
+    for key in _shuffled(clips.keys() - test, seed=options.seed):
+        alike[clips[key].frames_sha256 or key].append(key)
+    rest = list(chain.from_iterable(alike.values()))
     val = set(rest[: len(rest) // 5])
+    val -= {key for keys in alike.values() if not val.issuperset(keys) for key in keys}
     return {
         "krsl-paper": {
             key: "test" if key in test else "val" if key in val else "train" for key in clips
@@ -322,7 +333,9 @@ def check_disjoint(placed: Iterable[tuple[Clip, str]], *, name: str, unit: str) 
                 raise SplitLeak(
                     f"split {name!r}: the {what} {value} would be on both {other_side!r} "
                     f"({_place(other)}) and {side!r} ({_place(clip)}) (K402).",
-                    hint="Look for a recording with two signers, or a copied clip.",
+                    hint=_SAME_STRETCH
+                    if unit == "clip_id" and other.recording_id == clip.recording_id
+                    else "Look for a recording with two signers, or a copied clip.",
                 )
 
 
@@ -426,7 +439,7 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         rows_out=len(clips) - len(sideless),
         dropped=[
             Dropped(stage="split", table="clips", key=c.clip_id, code="K401",
-                    reason=f"the split has no side for signer {c.signer_id}")
+                    reason=f"the split has no side for {_unit_of(c, unit)}")
             for c in sideless
         ],
     )  # fmt: skip
@@ -438,6 +451,13 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         }
         for name, sides in splits.items()
     }
+
+
+def _unit_of(clip: Clip, unit: str) -> str:
+    """What the split gives no side, for people."""
+    if unit == "clip_id":
+        return f"this clip ({_place(clip)})"
+    return f"{unit.removesuffix('_id')} {_value(clip, unit)}"
 
 
 def _check_complete(clips: Sequence[Clip], *, unit: str) -> None:

@@ -370,6 +370,73 @@ def test_a_folder_is_read_by_what_its_adapter_reads(tmp_path: Path) -> None:
     assert [f.name for f in audit([tmp_path / "set"]).files] == ["test.csv", "train.csv"]
 
 
+def ksl_emo_folder(folder: Path) -> Path:
+    """Two takes by name; the metadata call the sign of the second one otherwise."""
+    videos = folder / "videos" / "train" / "happy" / "su"
+    videos.mkdir(parents=True)
+    rows = []
+    for number, gloss in enumerate(("su", "adam")):
+        name = f"sign_su__happy__participant_00{number}__2025-01-01T10-00-00_r01.mp4"
+        (videos / name).write_bytes(b"x")
+        rows.append({"video_id": f"v{number}", "participant_id": f"participant_00{number}",
+                     "file_path": f"videos/train/happy/su/{name}", "gloss": gloss,
+                     "emotion": "happy"})  # fmt: skip
+    (folder / "meta.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return folder
+
+
+@pytest.mark.parametrize("order", [("videos", "meta.jsonl"), ("meta.jsonl", "videos")])
+def test_names_of_files_are_compared_with_metadata(tmp_path: Path, order: tuple[str, str]) -> None:
+    folder = ksl_emo_folder(tmp_path)
+    result = audit([folder / name for name in order], options=Options(adapter="ksl-emo"))
+    (finding,) = [f for f in result.findings if f.code == "K132"]
+    assert (finding.count, finding.examples[0].where) == (1, "meta.jsonl:2")
+    assert "the name says the sign 'su', the metadata say 'adam'" in finding.examples[0].text
+    assert {f.name: f.rows for f in result.files} == {"meta.jsonl": 1, "videos": 0}
+
+
+def test_a_folder_is_read_by_the_names_of_its_videos(tmp_path: Path) -> None:
+    result = audit([ksl_emo_folder(tmp_path)], options=Options(adapter="ksl-emo"))
+    assert result.facts.rows == 2
+    assert "K118" not in codes(result)  # meta.jsonl is no video with a strange name
+
+
+def test_lists_of_fluentsigners_are_audited_without_videos(tmp_path: Path) -> None:
+    (tmp_path / "glosses.csv").write_text("ID,Gloss\n0,СУ ІШУ\n1,АНА\n", encoding="utf-8")
+    (tmp_path / "train.txt").write_text("P0_S000_00\nP03_S000_00\n")
+    (tmp_path / "test.txt").write_text("P3_S001_00\nP4_S002_00\n")
+    lists = [tmp_path / "train.txt", tmp_path / "test.txt"]
+    for names in ([tmp_path / "glosses.csv", *lists], lists):
+        result = audit(names, options=Options(adapter="fluentsigners-50"))
+        assert (result.facts.rows, result.facts.classes, result.facts.signers) == (4, 3, 3)
+        (leak,) = [f for f in result.findings if f.code == "K402"]
+        assert leak.message == (
+            "1 of 2 test signers also train; 1 of 2 test rows (50.0 %) are theirs."
+        )
+        assert leak.examples[0].where == "test.txt:1"
+
+    (tmp_path / "videos").mkdir()
+    for name in ("P0_S000_00", "P3_S000_00", "P3_S001_00"):
+        (tmp_path / "videos" / f"{name}.mp4").write_bytes(b"x")
+    result = audit(
+        [tmp_path / "glosses.csv", *lists, tmp_path / "videos"],
+        options=Options(adapter="fluentsigners-50"),
+    )
+    assert {f.name: f.rows for f in result.files}["videos"] == 3
+    assert {"K402", "K103"} <= set(codes(result))  # P4_S002_00 is listed and not there
+
+
+def test_a_list_of_the_names_of_videos_is_read_as_a_folder_is(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("001_001_001.mp4\n002_001_001.mp4\n")
+    (tmp_path / "signs.txt").write_text("01|Opaque|R|\n02|Red|R|\n")
+    both = [tmp_path / "names.txt", tmp_path / "signs.txt"]
+    result = audit(both, options=Options(adapter="lsa64"))
+    assert {f.name: f.rows for f in result.files} == {"names.txt": 2, "signs.txt": 0}
+    both[1].write_text("01|Opaque|R|\n01|Red|R|\n")  # it is read, too
+    with pytest.raises(AnnotationError, match=r"signs\.txt, line 2: .* occurs twice"):
+        audit(both, options=Options(adapter="lsa64"))
+
+
 # --------------------------------------------------------------------------- lists beside the rows
 
 

@@ -29,6 +29,7 @@ from kslds.codes import CODES
 from kslds.corpora import elan, table
 from kslds.hub import MANIFEST
 from kslds.manifest import Dataset
+from kslds.merge.names import Corpus, read_map
 from kslds.schema import Clip, Segment
 from kslds.shards import sample_fields
 from tests.conftest import write_small
@@ -397,7 +398,15 @@ def test_the_recipes_that_are_shown_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_tables_that_are_shown_can_be_read(tmp_path: Path) -> None:
-    signers, words = of_kind("recipes.md", "csv")
+    signers, same, words = of_kind("recipes.md", "csv")
+    (tmp_path / "signs.csv").write_text(same, encoding="utf-8")
+    ours = Dataset(tmp_path / "ours", create=True), Dataset(tmp_path / "theirs", create=True)
+    assert read_map(
+        str(tmp_path / "signs.csv"),
+        corpora=[
+            Corpus(name=made.root.name, dataset=made, licence=None, rendering={}) for made in ours
+        ],
+    ) == {("ours", "gloss_id", "su"): "water", ("theirs", "gloss_id", "voda"): "water"}
     path = tmp_path / "words.csv"
     path.write_text(words, encoding="utf-8")
     found = lexicon.load(path)

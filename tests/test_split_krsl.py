@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kslds import split
-from kslds.errors import UsageError
+from kslds.errors import SplitLeak, UsageError
 from kslds.manifest import Dataset
 from kslds.schema import Clip, Issue
 from tests.test_split import clip, dataset
@@ -68,3 +68,31 @@ def test_a_class_of_one_signer_is_refused(tmp_path: Path) -> None:
     made = dataset(tmp_path, [clip(0, "a"), clip(1, "a")])
     with pytest.raises(UsageError, match="classes of two signers; su has not"):
         split.split(made, options=split.SplitOptions(by="krsl-paper"))
+
+
+def test_one_stretch_in_two_tiers_of_one_sign_is_on_one_side(tmp_path: Path) -> None:
+    rows = [
+        dataclasses.replace(c, frames_sha256=f"{number // 2:064x}", recording_id=f"rec_{number // 2}")
+        for number, c in enumerate(clips())
+    ]  # fmt: skip
+    made = dataset(tmp_path, rows)
+    split.split(made, options=split.SplitOptions(by="krsl-paper"))
+    of = sides(made)
+    assert all(of[a.clip_id] == of[b.clip_id] for a, b in zip(rows[::2], rows[1::2], strict=True))
+    assert Counter(of.values()) == {"train": 128, "val": 32, "test": 40}
+
+
+def test_one_stretch_with_two_labels_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    rows = []
+    for number in range(40):
+        one = clip(2 * number, f"s{number % 5}", recording=f"rec_{number}")
+        rows.append(dataclasses.replace(one, gloss_id="br_raise"))
+        other = dataclasses.replace(
+            clip(2 * number + 1, f"s{number % 5}", recording=f"rec_{number}"),
+            frames_sha256=one.frames_sha256,
+        )
+        rows.append(dataclasses.replace(other, gloss_id="nod"))
+    made = dataset(tmp_path, rows)
+    with pytest.raises(SplitLeak) as error:
+        split.split(made, options=split.SplitOptions(by="krsl-paper"))
+    assert 'tiers = ["brows"]' in str(error.value.hint)

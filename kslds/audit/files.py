@@ -8,13 +8,15 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from kslds.corpora import FOLDER_SUFFIXES, FROM_NAMES, Annotation, Source, read_annotations
+from kslds.corpora.table import read_lines
 from kslds.corpora.tiers import names_of
 from kslds.errors import AnnotationError, MissingFile
 from kslds.folders import find
 from kslds.manifest import sha256_file
+from kslds.probe import SUFFIXES
 
 MAX_UNPACKED = 1 << 30
 """Most bytes that a compressed file may unpack to."""
@@ -90,6 +92,36 @@ def unpacked(path: Path) -> Iterator[tuple[Path, str, int]]:
                 f"{path} is not a whole gzip file: {error}.", hint="Download it again."
             ) from error
         yield plain, digest, size
+
+
+def divided(paths: Sequence[Path], *, adapter: str) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The annotation files, and the media files that folders and lists of names tell of.
+
+    A list is a text file whose first line is the name of a video; an adapter that reads names
+    takes it for a folder that is not here. FluentSigners-50 publishes such lists as sides.
+
+    Raises:
+        AnnotationError: A list of names is not UTF-8.
+    """
+    files: list[Path] = []
+    media: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            names = [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
+            media += [name for name in names if _is_video(name)]
+        elif adapter in FROM_NAMES - {"fluentsigners-50"} and path.suffix.lower() == ".txt":
+            names = [name for line in read_lines(path) if (name := line.strip())]
+            if names and _is_video(names[0]):
+                media += names
+            else:
+                files.append(path)
+        else:
+            files.append(path)
+    return tuple(files), tuple(sorted(media))
+
+
+def _is_video(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def elan(source: Source) -> Iterator[Annotation]:

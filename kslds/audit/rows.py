@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from kslds.audit import lists
-from kslds.audit.files import elan, expand, unpacked
+from kslds.audit.files import divided, elan, expand, unpacked
 from kslds.audit.records import FIELDS, File, Listing, Options, Problem, Row, Table
 from kslds.corpora import (
     ADAPTERS,
@@ -139,7 +139,8 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
             listings[len(read_files)] = reading.listing
             reading.format = lists.KINDS[reading.listing.kind]
         names = [shown[path] or str(path) for path in paths]
-        of_file = _file_of(frame["place"], names)
+        folder = next((i for i, path in enumerate(paths) if path.is_dir()), 0)
+        of_file = _file_of(frame["place"], names, folder=folder)
         frame.insert(0, "file", of_file + len(read_files))
         for i, (name, (_, digest, size)) in enumerate(zip(names, plain, strict=True)):
             read_files.append(
@@ -193,12 +194,15 @@ def _prepared(files: Sequence[Path], options: Options) -> tuple[Sequence[Path], 
     return files, known, options
 
 
-def _file_of(places: pd.Series[Any], names: Sequence[str]) -> Any:
-    """Which of several files each row was read from, as an adapter tells: ``name:line``."""
+def _file_of(places: pd.Series[Any], names: Sequence[str], *, folder: int) -> Any:
+    """Which of several files each row was read from, as an adapter tells: ``name:line``.
+
+    A row that tells none of them is the name of a file in the `folder`.
+    """
     if len(names) == 1:
         return np.zeros(len(places), dtype=np.int32)
     at = {name.removesuffix(".gz"): i for i, name in reversed(list(enumerate(names)))}
-    told = [at.get(str(place).partition(":")[0], 0) for place in places]
+    told = [at.get(str(place).partition(":")[0], folder) for place in places]
     return np.array(told, dtype=np.int32)
 
 
@@ -468,11 +472,7 @@ def _nslt(reading: _Reading, document: Mapping[str, Any]) -> Iterator[Row]:
 def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
     """Rows from an adapter of `kslds.corpora`."""
     reading.format = name
-    files = reading.together
-    media: tuple[str, ...] = ()
-    if reading.path.is_dir() or (name in FROM_NAMES and reading.path.suffix == ".txt"):
-        files = ()
-        media = tuple(sorted(filter(None, map(str.strip, _names(reading)))))
+    files, media = divided(reading.together, adapter=name)
     columns = {("gloss" if k == "label" else k): v for k, v in reading.options.columns.items()}
     source = Source(files=files, columns=columns, media=media, unit=reading.options.unit or "ms",
                     tiers=reading.options.tiers, options=reading.options.settings)  # fmt: skip
@@ -491,19 +491,6 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
             else str(told.duration_ms),
         )  # fmt: skip
     reading.columns.update(dict.fromkeys(("recording", "label", "signer", "split"), "adapter"))
-
-
-def _names(reading: _Reading) -> list[str]:
-    """The files of a folder, or the lines of a list of files."""
-    path = reading.path
-    if path.is_dir():
-        return [p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()]
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(
-            f"{reading.name} is not a list of file names in UTF-8: {error}."
-        ) from error
 
 
 def _dataset(reading: _Reading) -> Iterator[Row]:

@@ -49,7 +49,8 @@ ABOUT = About(
         (
             "the lists of the splits by signer, age and sentence are not published",
             '[split] by = "signer", "age" or "sentence" makes them by rule; if you have the '
-            "lists, name them among the annotations",
+            'lists, name them among the annotations and set by = "published"; `kslds audit '
+            "--adapter fluentsigners-50 LIST` tells whether they share signers",
         ),
     ),
 )
@@ -97,7 +98,8 @@ class _Tables:
 def read(source: Source) -> Iterator[Annotation]:
     """Yield one annotation per media file, then one per sentence of which there is no file.
 
-    Where there is no table of glosses, the translation is the sentence.
+    Where no media are known, as to an audit, each repetition that a list names is one. Where
+    there is no table of glosses, the translation is the sentence.
 
     Options: ``language`` of the translation, ``ru`` (default) or ``kk``: a file whose name does
     not begin with one of ``ru``, ``kk``, ``kaz`` is Russian if a table, Kazakh if JSON.
@@ -168,7 +170,28 @@ def read(source: Source) -> Iterator[Annotation]:
             split=tables.sides.get(parsed, ("", None))[1],
             notes=notes,
         )
-    yield from _absent(tables, clips.keys(), seen)
+    if source.media:
+        yield from _absent(tables, clips.keys(), seen)
+    else:
+        yield from _listed(tables)
+
+
+def _listed(tables: _Tables) -> Iterator[Annotation]:
+    """What the lists say where no media are known, as in an audit: a row for each repetition."""
+    for (signer, sentence, repetition), (where, side) in tables.sides.items():
+        _, glosses = tables.glosses.get(sentence, ("", None))
+        _, translation = tables.translations.get(sentence, ("", None))
+        yield Annotation(
+            source=where,
+            recording=f"P{signer}_S{sentence:03d}_{repetition:02d}",
+            start="0",
+            end=END,
+            unit="ms",
+            sentence=glosses or translation or f"S{sentence:03d}",
+            translation=translation,
+            signer=f"P{signer:02d}",
+            split=side,
+        )
 
 
 def _notes(sentence: int, tables: _Tables, *, number: int) -> tuple[tuple[str, str], ...]:
