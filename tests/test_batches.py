@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
 import multiprocessing
@@ -11,6 +12,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -602,37 +606,120 @@ def test_memory_is_used_again_and_never_while_somebody_has_it(shards: Path, outp
         assert (array_of(part) == expected[number][:, 2:4]).all()
 
 
-def test_shared_memory_is_used_again_when_the_other_process_let_go() -> None:
-    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
-    from multiprocessing.reduction import ForkingPickler
+def _sent(tensor: Any) -> Any:
+    """As a queue of processes does it."""
+    return ForkingPickler.loads(ForkingPickler.dumps(tensor))
 
-    def sent(tensor: Any) -> Any:
-        return ForkingPickler.loads(ForkingPickler.dumps(tensor))
 
-    memory = batches.Memory("shared")
+def _filled(memory: batches.Memory, value: int) -> tuple[Any, int]:
+    """A tensor as it is handed on, and where it lies."""
     array, tensor = memory.new((2, 3, 4, 3))
-    array[...] = np.arange(72, dtype=np.uint8).reshape(array.shape)
-    expected = torch.from_numpy(array.copy()).swapaxes(1, 3)
-    handed = memory.handed(tensor.swapaxes(1, 3))
-    got = sent(handed)
+    array[...] = value
+    return memory.handed(tensor.swapaxes(1, 3)), array.ctypes.data
+
+
+def test_shared_memory_is_used_again_when_both_processes_let_go() -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    got = _sent(handed)
     assert type(got) is torch.Tensor
-    assert torch.equal(got, expected)
-    address = array.ctypes.data
+    assert got.shape == (2, 3, 4, 3)
+    assert got.stride() == (36, 1, 3, 12)
+    assert (got == 7).all()
     part = got[1:]
-    del got
-    assert memory.new((72,))[0].ctypes.data != address  # a part of it is still there
-    assert torch.equal(part, expected[1:])
+    del got, handed
+    assert _filled(memory, 8)[1] != address  # a part of it is still there
+    assert (part == 7).all()
     del part
-    assert memory.new((72,))[0].ctypes.data == address
-    # What was done with it here may have left views: those are safe.
-    other, tensor = memory.new((60,))
-    handed = memory.handed(tensor)
-    view = sent(handed[:5])
-    del_me = sent(handed)
-    other[...] = 7
+    again, where = _filled(memory, 9)
+    assert where == address
+    del_me = _sent(again)
     del del_me
-    assert memory.new((60,))[0].ctypes.data != other.ctypes.data
-    assert view.tolist() == [7] * 5
+    assert _filled(memory, 10)[1] != address  # this process has it still
+    assert (again == 9).all()
+
+
+def _view(torch: Any, tensor: Any) -> Any:
+    return tensor[:1]
+
+
+def _view_in_a_list(torch: Any, tensor: Any) -> Any:
+    return torch.atleast_1d([tensor])[0]
+
+
+def _unnoticed_view(torch: Any, tensor: Any) -> Any:
+    return torch.Tensor._make_subclass(torch.Tensor, tensor)
+
+
+def _itself(torch: Any, tensor: Any) -> Any:
+    return tensor
+
+
+@pytest.mark.parametrize("way", [_view, _view_in_a_list, _unnoticed_view, _itself])
+def test_what_is_sent_twice_is_not_written_over(way: Callable[[Any, Any], Any]) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    other = way(torch, handed)
+    pair = [_sent(handed), _sent(other)]
+    del handed, other
+    kept = pair.pop()
+    pair.clear()
+    addresses = {_filled(memory, 8)[1] for _ in range(3)}
+    assert address not in addresses
+    assert (kept == 7).all()
+
+
+def test_copies_of_what_is_sent_are_ordinary_tensors(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    torch.save({"video": handed}, tmp_path / "batch.pt")
+    copies = [
+        copy.copy(handed),
+        copy.deepcopy(handed),
+        torch.load(tmp_path / "batch.pt", weights_only=True)["video"],
+    ]
+    del_me = _sent(handed)
+    del handed, del_me
+    assert address not in {_filled(memory, 8)[1] for _ in range(3)}
+    for one in copies:
+        assert type(one) is torch.Tensor
+        assert (one == 7).all()
+
+
+def test_threads_never_take_the_same_shared_memory() -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    for value in range(8):
+        del_me = _sent(_filled(memory, value)[0])
+        del del_me
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            with ThreadPoolExecutor(8) as pool:
+                made = list(pool.map(lambda value: _filled(memory, value), range(8)))
+            assert len({address for _, address in made}) == 8
+            for value, (handed, _) in enumerate(made):
+                assert (torch.Tensor.clone(handed) == value).all()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_fork_lets_nothing_go_that_its_parent_has() -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    got = [_sent(handed)]
+    del handed
+    child = multiprocessing.get_context("fork").Process(target=got.clear)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert _filled(memory, 8)[1] != address
+    assert (got[0] == 7).all()
 
 
 def _halves(batch: dict[str, Any]) -> dict[str, Any]:
