@@ -42,7 +42,9 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
         for task in tasks:
             yield task()
         return
-    pool, process = ThreadPoolExecutor(threads, thread_name_prefix="kslds"), os.getpid()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="kslds")
+    getpid = os.getpid  # modules are gone when what nobody finished ends with the interpreter
+    process = getpid()
     waiting: deque[Future[T]] = deque()
     try:
         for task in tasks:
@@ -54,7 +56,7 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
     finally:
         # Not waited for: this may run in the garbage collector, in one of these very threads.
         # A forked process has no such threads, and must not wait for their locks.
-        if os.getpid() == process:
+        if getpid() == process:
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import kslds
@@ -502,7 +505,7 @@ def test_a_stream_is_a_dataset_of_torch_whenever_that_is_imported(shards: Path) 
 
 
 def test_a_label_that_is_none_is_noticed(tmp_path: Path) -> None:
-    for number, label in enumerate((2, -1, "a", [0])):
+    for number, label in enumerate((2, -1, "a", [0], 1.0, True)):
         root = write_shards(tmp_path / str(number), [sample("c", label=label)])
         with pytest.raises(CorruptData, match=r"c\.json is not the JSON of a sample"):
             list(kslds.load(root, num_frames=1))
@@ -671,6 +674,21 @@ def test_what_is_sent_twice_is_not_written_over(way: Callable[[Any, Any], Any]) 
     assert (kept == 7).all()
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_an_interpreter_ends_quietly_amid_an_epoch(shards: Path, threads: int) -> None:
+    program = (
+        "import sys, kslds\n"
+        f"stream = kslds.load(sys.argv[1], num_frames=6, batch_size=2, threads={threads})\n"
+        "one, other = iter(stream), iter(stream)\n"
+        "batch, kept = next(one), next(other)['video'][:1]\n"
+    )
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(shards)], capture_output=True, timeout=120
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_copies_of_what_is_sent_are_ordinary_tensors(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason=torch_is_an_extra)
     memory = batches.Memory("shared")
@@ -774,6 +792,39 @@ def test_single_frames_are_read_and_checked(small: Dataset, tmp_path: Path) -> N
         read(1, cache=tmp_path / "cache")  # which takes whole clips
 
 
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("frame_sizes", lambda sizes: [2**62] * 4 + [sum(sizes), 0]),  # as int64 the sum is right
+        ("frame_sizes", lambda sizes: [*sizes, 0]),
+        ("frame_sizes", lambda sizes: [-1, sizes[0] + sizes[1] + 1, *sizes[2:]]),
+        ("frame_sizes", lambda sizes: [float(size) for size in sizes]),
+        ("frame_sizes", lambda sizes: [str(size) for size in sizes]),
+        ("frame_sizes", lambda sizes: "".join(map(str, sizes))),
+        ("frame_sizes", lambda sizes: None),
+        ("frame_crc32", lambda checks: checks[:3]),
+        ("frame_crc32", lambda checks: 3),
+        ("num_frames", lambda number: number - 2),
+        ("num_frames", lambda number: number + 2),
+    ],
+)
+def test_a_sample_that_lies_about_its_frames_is_refused(
+    tmp_path: Path, cached: bool, name: str, change: Callable[[Any], Any]
+) -> None:
+    one = sample("a")
+    fields, ends = one["fields"], np.cumsum(one["fields"]["frame_sizes"])
+    fields["frame_crc32"] = [
+        zlib.crc32(part) for part in np.split(np.frombuffer(one["video"], np.uint8), ends[:-1])
+    ]
+    root = write_shards(tmp_path / "good", [one])
+    assert len(list(kslds.load(root, num_frames=6))) == 1
+    fields[name] = change(fields[name])
+    root = write_shards(tmp_path / "bad", [one])
+    with pytest.raises(CorruptData, match=r"tar: a: the sample's JSON does not fit its clip"):
+        list(kslds.load(root, num_frames=1, cache=tmp_path / "cache" if cached else None))
+
+
 def test_an_index_may_list_members_in_any_order(shards: Path, tmp_path: Path) -> None:
     """The columns of the index follow the keys, not the order in the tar."""
     root = Path(shutil.copytree(shards, tmp_path / "copy"))
@@ -788,3 +839,51 @@ def test_an_index_may_list_members_in_any_order(shards: Path, tmp_path: Path) ->
     (folder / "index.json").write_text(json.dumps(index))
     got = {s["key"]: s["video"].tobytes() for s in kslds.load(root, num_frames=1)}
     assert got == {s["key"]: s["video"].tobytes() for s in kslds.load(shards, num_frames=1)}
+
+
+def _changed(table: Any, column: str, value: Any) -> Any:
+    """The index with another value in one row."""
+    names = table.column_names
+    values = [value, *table[column].to_pylist()[1:]]
+    return table.set_column(names.index(column), column, pa.array(values))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("offset", -5),
+        ("size", -7),
+        ("size", 2**61),
+        ("key", None),
+        ("key", "қ"),
+        ("sha256", None),
+        ("sha256", " " * 64),
+        ("sha256", "ab"),
+    ],
+)
+def test_an_index_that_makes_no_sense_is_refused(
+    tmp_path: Path, column: str, value: object
+) -> None:
+    """Also where its hash is right."""
+    root = write_shards(tmp_path, [sample("a"), sample("b")])
+    path = root / "shards" / "jpeg" / "train-00000.index.parquet"
+    pq.write_table(_changed(pq.read_table(path), column, value), path)
+    index = path.with_name("index.json")
+    document = json.loads(index.read_text())
+    document["splits"]["train"]["shards"][0]["index_sha256"] = pack.sha256_file(path)
+    index.write_text(json.dumps(document))
+    with pytest.raises(
+        CorruptData, match=r"train-00000\.index\.parquet is not an index of a shard"
+    ):
+        list(kslds.load(root, num_frames=1))
+
+
+@pytest.mark.parametrize("number", [2**40, 2**33, -1, True, 2.0, "2", None])
+def test_numbers_of_samples_that_no_shard_has(tmp_path: Path, number: object) -> None:
+    root = write_shards(tmp_path, [sample("a"), sample("b")])
+    index = root / "shards" / "jpeg" / "index.json"
+    document = json.loads(index.read_text())
+    document["splits"]["train"]["shards"][0]["samples"] = number
+    index.write_text(json.dumps(document))
+    with pytest.raises(CorruptData, match=r"no usable index: ValueError.*numbers of samples"):
+        kslds.load(root, num_frames=1)
