@@ -355,7 +355,8 @@ def to_device(
 
     Raises:
         MissingExtra: torch is not installed.
-        UsageError: `dtype` is no floating type, or the batch holds no tensor ``video`` or ``yuv``.
+        UsageError: `dtype` is no floating type, `mean` or `std` are not three numbers, or the
+            batch holds no tensor ``video`` or ``yuv`` of bytes.
     """
     if find_spec("torch") is None:
         raise MissingExtra("torch", extra="train")
@@ -364,8 +365,15 @@ def to_device(
     dtype = dtype or torch.float32
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise UsageError(f"dtype={dtype!r}: expected a floating type such as torch.float16.")
-    if not any(isinstance(batch.get(name), torch.Tensor) for name in ("video", "yuv")):
+    if not isinstance(batch, Mapping) or not any(
+        isinstance(batch.get(name), torch.Tensor) for name in ("video", "yuv")
+    ):
         raise UsageError("the batch holds no tensor 'video'.", hint='Load it with output="torch".')
+    frames = batch["yuv" if "yuv" in batch else "video"]
+    if frames.dtype != torch.uint8:
+        raise UsageError(f"the video is {frames.dtype}, not torch.uint8: it was converted before.")
+    mean = _three("mean", (0, 0, 0) if mean is None else mean)
+    std = _three("std", (1, 1, 1) if std is None else std)
     target = torch.device(device)
 
     def moved(value: Any) -> Any:
@@ -378,12 +386,24 @@ def to_device(
     out = {name: moved(value) for name, value in batch.items()}
     video = _rgb(out.pop("yuv")) if "yuv" in out else out["video"].contiguous()
     # (v / 255 - mean) / std in one multiplication and one addition.
-    mean, std = mean or (0.0, 0.0, 0.0), std or (1.0, 1.0, 1.0)
     scale = tuple(1 / (255 * s) for s in std)
     shift = tuple(-m / s for m, s in zip(mean, std, strict=True))
     video = video * _of_channels(scale, target)
     out["video"] = video.add_(_of_channels(shift, target)).to(dtype)
     return out
+
+
+def _three(name: str, values: Any) -> tuple[float, ...]:
+    """A number for each channel."""
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
+        raise UsageError(f"{name}={values!r:.60}: expected three numbers, such as (0.5, 0.5, 0.5).")
+    if name == "std" and min(numbers) <= 0:
+        raise UsageError(f"std={values!r:.60}: expected numbers above 0.")
+    return numbers
 
 
 def _rgb(planes: Any) -> Any:

@@ -534,6 +534,32 @@ def test_to_device_normalises(small: Dataset) -> None:
         kslds.to_device(next(iter(kslds.load(small.root, num_frames=1))), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": (0.5, 0.5)}, "mean=.*: expected three numbers"),
+        ({"mean": 0.5}, "mean=0.5: expected three numbers"),
+        ({"mean": "abc"}, "mean='abc': expected three numbers"),
+        ({"mean": (float("nan"), 0, 0)}, "mean=.*: expected three numbers"),
+        ({"std": (1, 1, 1, 1)}, "std=.*: expected three numbers"),
+        ({"std": (1, 0, 1)}, r"std=\(1, 0, 1\): expected numbers above 0"),
+    ],
+)
+def test_to_device_says_what_it_expects(
+    small: Dataset, options: dict[str, Any], message: str
+) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    batch = next(iter(kslds.load(small.root, num_frames=2, batch_size=3, output="torch")))
+    with pytest.raises(UsageError, match=message):
+        kslds.to_device(batch, "cpu", **options)
+    with pytest.raises(UsageError, match=r"the video is torch\.float32, not torch\.uint8"):
+        kslds.to_device(kslds.to_device(batch, "cpu"), "cpu")
+    as_list = kslds.to_device(batch, "cpu", mean=[0.5, 0.25, 0], std=[0.5, 1, 2])["video"]
+    for kind in (np.array, torch.tensor):
+        other = kslds.to_device(batch, "cpu", mean=kind([0.5, 0.25, 0]), std=kind([0.5, 1, 2]))
+        assert torch.equal(other["video"], as_list)
+
+
 @pytest.mark.parametrize("batch_size", [None, 3])
 @pytest.mark.parametrize("windows", [1, 2])
 def test_planes_become_the_same_colours_on_the_device(
@@ -607,6 +633,19 @@ def test_memory_is_used_again_and_never_while_somebody_has_it(shards: Path, outp
     assert len(kept) == 5
     for number, part in kept:
         assert (array_of(part) == expected[number][:, 2:4]).all()
+
+
+def test_passes_over_a_stream_do_not_disturb_each_other(shards: Path) -> None:
+    """Random frames too: one pass ends, and the next epoch begins, while another goes on."""
+    options = {"num_frames": 2, "sampling": "random", "shuffle": True}
+    stream = kslds.load(shards, **options)
+    first = [s["video"].tobytes() for s in stream]
+    stream.set_epoch(0)
+    slow = iter(stream)
+    got = [next(slow)["video"].tobytes()]
+    assert [s["video"].tobytes() for s in stream] == first
+    got += [s["video"].tobytes() for s in slow]
+    assert got == first
 
 
 def _sent(tensor: Any) -> Any:
