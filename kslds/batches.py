@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -40,7 +42,9 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
         for task in tasks:
             yield task()
         return
-    pool, process = ThreadPoolExecutor(threads, thread_name_prefix="kslds"), os.getpid()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="kslds")
+    getpid = os.getpid  # modules are gone when what nobody finished ends with the interpreter
+    process = getpid()
     waiting: deque[Future[T]] = deque()
     try:
         for task in tasks:
@@ -52,7 +56,7 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
     finally:
         # Not waited for: this may run in the garbage collector, in one of these very threads.
         # A forked process has no such threads, and must not wait for their locks.
-        if os.getpid() == process:
+        if getpid() == process:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -70,7 +74,8 @@ class Memory:
     def __init__(self, kind: str = "plain") -> None:
         self._kind = kind
         self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=_MOST_FREE)
-        self._shared: deque[Any] = deque(maxlen=_MOST_SHARED)
+        self._shared: deque[_Block] = deque(maxlen=_MOST_SHARED)
+        self._lock = threading.Lock()
 
     def new(self, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.uint8], Any]:
         """An array of a shape, not filled, and the tensor over it if torch allocated it."""
@@ -78,7 +83,7 @@ class Memory:
         if self._kind == "plain":
             return self._block(size)[:size].reshape(shape), None
         if self._kind == "shared":
-            flat = self._shared_block(size)[:size]
+            flat = self._shared_block(size).bytes[:size]
         else:
             import torch
 
@@ -88,9 +93,17 @@ class Memory:
 
     def handed(self, tensor: Any) -> Any:
         """A view of a tensor from here as it is handed on: the block of a shared one is free when
-        the process that gets it has let go of it.
+        neither this process nor the one that gets it has it any more.
         """
-        return tensor.as_subclass(_handed_type()) if self._kind == "shared" else tensor
+        if self._kind != "shared":
+            return tensor
+        with self._lock:
+            block = next((block for block in self._shared if block.holds(tensor)), None)
+        if block is None:  # forgotten meanwhile
+            return tensor
+        handed = tensor.as_subclass(_handed_type())
+        handed.block = block
+        return handed
 
     def _block(self, size: int) -> npt.NDArray[np.uint8]:
         try:
@@ -101,20 +114,64 @@ class Memory:
             _Lease(block if block.size >= size else np.empty(size, np.uint8), self._free)
         )
 
-    def _shared_block(self, size: int) -> Any:
-        """At least so many bytes, and one that says whether somebody has them."""
+    def _shared_block(self, size: int) -> _Block:
+        """At least so many bytes, taken."""
+        with self._lock:  # or two threads take the same
+            for block in self._shared:
+                if len(block.bytes) > size and block.is_free():
+                    break
+            else:
+                block = _Block(size)
+                self._shared.append(block)  # of more than are kept, the first is forgotten
+            block.take()
+        return block
+
+
+class _Block:
+    """Memory that another process gets without a copy. Its last byte says that somebody has it."""
+
+    def __init__(self, size: int) -> None:
         import torch
 
-        for block in self._shared:
-            if len(block) > size and not block[-1]:
-                break
-        else:
-            # As torch's own collate function allocates it.
-            storage = torch.UntypedStorage._new_shared(size + 1, device="cpu")
-            block = torch.empty(0, dtype=torch.uint8).set_(cast(Any, storage))
-            self._shared.append(block)  # of more than are kept, the first is forgotten
-        block[-1] = 1
-        return block
+        # As torch's own collate function allocates it.
+        self._storage = torch.UntypedStorage._new_shared(size + 1, device="cpu")
+        self.bytes = torch.empty(0, dtype=torch.uint8).set_(cast(Any, self._storage))
+        self._sent = False
+        self._lost = False
+        self._own = self._references()
+
+    def _references(self) -> int:
+        """How many tensors of this process lie in it, and arrays and views of these, and so on."""
+        import torch
+
+        return int(torch._C._storage_Use_Count(self._storage._cdata))
+
+    def holds(self, tensor: Any) -> bool:
+        """Does a tensor lie here?"""
+        return bool(tensor.untyped_storage()._cdata == self._storage._cdata)
+
+    def is_free(self) -> bool:
+        """Does nobody have it, here or elsewhere?"""
+        return not self._lost and self._references() == self._own and not self.bytes[-1]
+
+    def take(self) -> None:
+        """It is somebody's from here on."""
+        self.bytes[-1] = 1
+        self._sent = False
+
+    def lose(self) -> None:
+        """Who has it cannot be told any more; it is not used again."""
+        self._lost = True
+
+    def send(self) -> bool:
+        """One tensor over it goes to another process, now. Will that one say when it lets go?
+
+        Only of one, and of all that lies in it.
+        """
+        if self._sent or self._references() > self._own + 1:
+            self.lose()
+        self._sent = True
+        return not self._lost
 
 
 class _Lease:
@@ -135,31 +192,51 @@ def _handed_type() -> Any:
     class Handed(torch.Tensor):  # type: ignore[misc]
         """A tensor in shared memory on its way to another process.
 
-        Whatever is done with it before, such as taking a view, may leave others that refer to
-        its memory; then its block is not used again.
+        Whatever else is done with it, such as taking a view, may end in others that refer to its
+        memory and are sent as well; then its block is not used again.
         """
 
-        touched = False
+        block: _Block
+
+        def lose(self) -> torch.Tensor:
+            """The same as an ordinary tensor."""
+            self.block.lose()
+            return self.as_subclass(torch.Tensor)
 
         @classmethod
         def __torch_function__(
             cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
-            for value in (*args, *(kwargs or {}).values()):
+            waiting = [*args, *(kwargs or {}).values()]
+            while waiting:
+                value = waiting.pop()
                 if isinstance(value, cls):
-                    value.touched = True
+                    value.block.lose()
+                elif isinstance(value, list | tuple):
+                    waiting.extend(value)
             return torch._C._disabled_torch_function_impl(func, types, args, kwargs or {})
 
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            touched = self.touched
-            return _received, (self.as_subclass(torch.Tensor), touched)
+        # Copies, and what is saved to a file, are ordinary tensors.
 
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return self.lose().__reduce_ex__(protocol)
+
+        def __deepcopy__(self, memo: Any) -> Any:
+            return copy.deepcopy(self.lose(), memo)
+
+    def sent(tensor: Handed) -> Any:
+        told = tensor.block.send()
+        with torch._C.DisableTorchFunctionSubclass():
+            return _received, (tensor.as_subclass(torch.Tensor), told)
+
+    # This is asked where a tensor is for another process, and nowhere else.
+    ForkingPickler.register(Handed, sent)
     return Handed
 
 
-def _received(tensor: Any, touched: bool) -> Any:
+def _received(tensor: Any, told: bool) -> Any:
     """What the other process makes of it."""
-    if touched:
+    if not told:
         return tensor
     import torch
 
@@ -173,12 +250,16 @@ class _Received:
         import torch
 
         storage = tensor.untyped_storage()
+        self._process = os.getpid()
         self._array = tensor.numpy()
         self._taken = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()[-1:]
         self.__array_interface__ = self._array.__array_interface__
 
-    def __del__(self) -> None:
-        self._taken[0] = 0
+    def __del__(self, process: Callable[[], int] = os.getpid) -> None:
+        # A process that is forked from this one has the same memory, and lets go first. Bound
+        # here, because modules are gone when the last arrays go at the end of a process.
+        if process() == self._process:
+            self._taken[0] = 0
 
 
 class Buffer:
@@ -274,7 +355,8 @@ def to_device(
 
     Raises:
         MissingExtra: torch is not installed.
-        UsageError: `dtype` is no floating type, or the batch holds no tensor ``video`` or ``yuv``.
+        UsageError: `dtype` is no floating type, `mean` or `std` are not three numbers, or the
+            batch holds no tensor ``video`` or ``yuv`` of bytes.
     """
     if find_spec("torch") is None:
         raise MissingExtra("torch", extra="train")
@@ -283,8 +365,15 @@ def to_device(
     dtype = dtype or torch.float32
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise UsageError(f"dtype={dtype!r}: expected a floating type such as torch.float16.")
-    if not any(isinstance(batch.get(name), torch.Tensor) for name in ("video", "yuv")):
+    if not isinstance(batch, Mapping) or not any(
+        isinstance(batch.get(name), torch.Tensor) for name in ("video", "yuv")
+    ):
         raise UsageError("the batch holds no tensor 'video'.", hint='Load it with output="torch".')
+    frames = batch["yuv" if "yuv" in batch else "video"]
+    if frames.dtype != torch.uint8:
+        raise UsageError(f"the video is {frames.dtype}, not torch.uint8: it was converted before.")
+    mean = _three("mean", (0, 0, 0) if mean is None else mean)
+    std = _three("std", (1, 1, 1) if std is None else std)
     target = torch.device(device)
 
     def moved(value: Any) -> Any:
@@ -297,12 +386,24 @@ def to_device(
     out = {name: moved(value) for name, value in batch.items()}
     video = _rgb(out.pop("yuv")) if "yuv" in out else out["video"].contiguous()
     # (v / 255 - mean) / std in one multiplication and one addition.
-    mean, std = mean or (0.0, 0.0, 0.0), std or (1.0, 1.0, 1.0)
     scale = tuple(1 / (255 * s) for s in std)
     shift = tuple(-m / s for m, s in zip(mean, std, strict=True))
     video = video * _of_channels(scale, target)
     out["video"] = video.add_(_of_channels(shift, target)).to(dtype)
     return out
+
+
+def _three(name: str, values: Any) -> tuple[float, ...]:
+    """A number for each channel."""
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
+        raise UsageError(f"{name}={values!r:.60}: expected three numbers, such as (0.5, 0.5, 0.5).")
+    if name == "std" and min(numbers) <= 0:
+        raise UsageError(f"std={values!r:.60}: expected numbers above 0.")
+    return numbers
 
 
 def _rgb(planes: Any) -> Any:

@@ -172,6 +172,8 @@ def _any_form(data: bytes, stack: ExitStack) -> _Coded:
     if cast(Any, stream.codec_context) is None:
         raise ValueError("its codec is unknown")
     packets = [packet for packet in container.demux(stream) if packet.size]
+    if any(packet.is_discard for packet in packets):
+        raise ValueError("it has frames that are not shown (an edit list)")
     return _Coded(
         decoder=stream.codec_context,
         times=[cast(int, packet.pts) for packet in packets],

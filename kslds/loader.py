@@ -181,31 +181,32 @@ class Stream:
                 )
         places = lane.of(self._left())[self._taken * lane.block :]
         read = self._batches if self._reading.batch_size else self._samples
-        for item in read(places, self._threads()):
+        epoch = self._epoch  # another pass may come to its end meanwhile
+        for item in read(places, self._threads(), epoch):
             self._taken += 1
             yield item
-        self.set_epoch(self._epoch + 1)
+        self.set_epoch(epoch + 1)
 
     # samples
 
-    def _rows_at(self, places: Rows) -> Iterator[tuple[int, int]]:
-        """Places of this epoch, each after its row."""
-        rows_of = self._order.at(self._epoch)
+    def _rows_at(self, places: Rows, epoch: int) -> Iterator[tuple[int, int]]:
+        """Places of an epoch, each after its row."""
+        rows_of = self._order.at(epoch)
         for first in range(0, len(places), _ROWS_AHEAD):
             some = places[first : first + _ROWS_AHEAD]
             yield from zip(rows_of(some).tolist(), some.tolist(), strict=True)
 
-    def _samples(self, places: Rows, threads: int) -> Iterator[dict[str, Any]]:
+    def _samples(self, places: Rows, threads: int, epoch: int) -> Iterator[dict[str, Any]]:
         tasks = (
-            partial(self._sample, row, rng=(self._reading.seed, self._epoch, place))
-            for row, place in self._rows_at(places)
+            partial(self._sample, row, rng=(self._reading.seed, epoch, place))
+            for row, place in self._rows_at(places, epoch)
         )
         for sample in in_order(tasks, threads=threads, ahead=2 * threads):
             video = self._windows(sample.pop("video"))
             sample[self._video] = np.ascontiguousarray(video)
             yield to_torch(sample) if self._reading.output == "torch" else sample
 
-    def _batches(self, places: Rows, threads: int) -> Iterator[dict[str, Any]]:
+    def _batches(self, places: Rows, threads: int, epoch: int) -> Iterator[dict[str, Any]]:
         size = self._reading.batch_size or 1
         if self._reading.drop_last:
             places = places[: len(places) - len(places) % size]
@@ -213,11 +214,11 @@ class Stream:
 
         def tasks() -> Iterator[Callable[[], tuple[Buffer, dict[str, Any]]]]:
             left = len(places)
-            rows = self._rows_at(places)
+            rows = self._rows_at(places, epoch)
             while left:
                 buffer = Buffer(min(size, left), memory=memory)
                 for number, (row, place) in enumerate(islice(rows, buffer.size)):
-                    rng = (self._reading.seed, self._epoch, place)
+                    rng = (self._reading.seed, epoch, place)
                     yield partial(self._into, buffer, number, row, rng=rng)
                 left -= buffer.size
 

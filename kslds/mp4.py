@@ -30,6 +30,10 @@ class Track:
     """Of the decoder: the content of the box ``avcC``."""
 
 
+_MOST_BOXES = 20
+"""Side by side; ours are ten at most."""
+
+
 class _OtherForm(Exception):
     """It may be a clip, but not in the form that kslds writes."""
 
@@ -84,7 +88,7 @@ def _boxes(data: bytes, start: int, end: int) -> _Boxes:
     """Where the content of every box begins and ends, by its type; each type once."""
     found = _Boxes()
     for kind, first, last in _walk(data, start, end):
-        if kind in found:
+        if kind in found or len(found) == _MOST_BOXES:
             raise _OtherForm
         found[kind] = first, last
     return found

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, cast
 
 import numpy as np
@@ -33,6 +34,10 @@ Frames = Callable[[int], Sequence[int]]
 """Number of frames of a clip → which to read."""
 
 _POSE = "pose.npy"
+_MOST_BYTES = 2**31 - 1
+"""Of a member, and the most that the system reads at once."""
+_MOST_SAMPLES = 2**24
+"""Of a shard, which then has at least 24 GiB."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class _Table:
 
     Raises:
         KeyError: A sample has no JSON.
+        ValueError: A member lies nowhere.
     """
 
     def __init__(self, data: bytes, *, field: str) -> None:
@@ -68,6 +74,8 @@ class _Table:
         )
         keys, numbers = _texts(keys), np.from_dlpack(fields.indices)
         offsets, sizes = np.from_dlpack(offset), np.from_dlpack(size)
+        if len(table) and (min(offsets.min(), sizes.min()) < 0 or sizes.max() > _MOST_BYTES):
+            raise ValueError(f"members of {sizes.min()} to {sizes.max()} bytes")
         hashes = np.frombuffer(bytes.fromhex(_texts(sha256).tobytes().decode()), np.uint8)
         hashes = hashes.reshape(-1, 32)
         rows = {
@@ -172,7 +180,7 @@ class Side:
         self._shards = [f"{self._folder}/{shard['file']}" for shard in shards]
         self._sha256 = [str(shard["index_sha256"]) for shard in shards]
         samples = [shard["samples"] for shard in shards]
-        if not all(type(number) is int and 0 <= number < 2**40 for number in samples):
+        if not all(type(number) is int and 0 <= number <= _MOST_SAMPLES for number in samples):
             raise ValueError(f"the numbers of samples are {samples!r:.60}")
         self._starts = np.cumsum([0, *samples])
         self._tables: list[_Table | None] = [None] * len(shards)
@@ -202,7 +210,7 @@ class Side:
             raise CorruptData(f"{at} does not have the hash that index.json states.", hint=AGAIN)
         try:
             table = _Table(data, field=self._encoding.field)
-        except (KeyError, ValueError, pa.ArrowException) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, pa.ArrowException) as error:
             raise CorruptData(f"{at} is not an index of a shard: {error!r}.", hint=AGAIN) from error
         stated = int(self._starts[number + 1] - self._starts[number])
         if len(table.keys) != stated:
@@ -269,6 +277,8 @@ class Side:
             out = slot((len(indices), *shape))
             sizes, checks = (fields.pop(n, None) for n in ("frame_sizes", "frame_crc32"))
             if self._encoding.name == "jpeg":
+                if len(sizes) != number or (checks is not None and len(checks) != number):
+                    raise ValueError(f"frame_sizes or frame_crc32 are not of {number} frames")
                 jpegs = self._jpegs(place, found.get(video), sizes=sizes, checks=checks)
                 read_jpegs([jpegs(i) for i in indices], out=out)
             else:
@@ -308,7 +318,7 @@ class Side:
     ) -> Callable[[int], bytes]:
         """The frames of a clip by their number, out of its bytes or from where it is stored."""
         field = self._encoding.field
-        ends = np.cumsum(sizes).tolist()
+        ends = list(accumulate(sizes))
         if min(sizes) < 0 or ends[-1] != place.size(field):
             raise ValueError(f"frames of {ends[-1]} bytes in a clip of {place.size(field)}")
         if video is None and checks is None:  # written before frames had checks
@@ -341,7 +351,7 @@ class Side:
         try:
             fields = json.loads(text)
             label = fields.pop("label")
-            if label is not None and label not in range(len(self.classes)):
+            if label is not None and (type(label) is not int or not 0 <= label < len(self.classes)):
                 raise ValueError(f"label {label!r:.40} of {len(self.classes)}")
             return {"key": place.key, "label": label, **fields}
         except (ValueError, LookupError, TypeError, AttributeError) as error:

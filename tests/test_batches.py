@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
 import multiprocessing
@@ -10,12 +11,18 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import kslds
@@ -498,7 +505,7 @@ def test_a_stream_is_a_dataset_of_torch_whenever_that_is_imported(shards: Path) 
 
 
 def test_a_label_that_is_none_is_noticed(tmp_path: Path) -> None:
-    for number, label in enumerate((2, -1, "a", [0])):
+    for number, label in enumerate((2, -1, "a", [0], 1.0, True)):
         root = write_shards(tmp_path / str(number), [sample("c", label=label)])
         with pytest.raises(CorruptData, match=r"c\.json is not the JSON of a sample"):
             list(kslds.load(root, num_frames=1))
@@ -525,6 +532,32 @@ def test_to_device_normalises(small: Dataset) -> None:
         kslds.to_device(batch, "cpu", dtype=torch.uint8)
     with pytest.raises(UsageError, match="no tensor 'video'"):
         kslds.to_device(next(iter(kslds.load(small.root, num_frames=1))), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": (0.5, 0.5)}, "mean=.*: expected three numbers"),
+        ({"mean": 0.5}, "mean=0.5: expected three numbers"),
+        ({"mean": "abc"}, "mean='abc': expected three numbers"),
+        ({"mean": (float("nan"), 0, 0)}, "mean=.*: expected three numbers"),
+        ({"std": (1, 1, 1, 1)}, "std=.*: expected three numbers"),
+        ({"std": (1, 0, 1)}, r"std=\(1, 0, 1\): expected numbers above 0"),
+    ],
+)
+def test_to_device_says_what_it_expects(
+    small: Dataset, options: dict[str, Any], message: str
+) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    batch = next(iter(kslds.load(small.root, num_frames=2, batch_size=3, output="torch")))
+    with pytest.raises(UsageError, match=message):
+        kslds.to_device(batch, "cpu", **options)
+    with pytest.raises(UsageError, match=r"the video is torch\.float32, not torch\.uint8"):
+        kslds.to_device(kslds.to_device(batch, "cpu"), "cpu")
+    as_list = kslds.to_device(batch, "cpu", mean=[0.5, 0.25, 0], std=[0.5, 1, 2])["video"]
+    for kind in (np.array, torch.tensor):
+        other = kslds.to_device(batch, "cpu", mean=kind([0.5, 0.25, 0]), std=kind([0.5, 1, 2]))
+        assert torch.equal(other["video"], as_list)
 
 
 @pytest.mark.parametrize("batch_size", [None, 3])
@@ -602,37 +635,148 @@ def test_memory_is_used_again_and_never_while_somebody_has_it(shards: Path, outp
         assert (array_of(part) == expected[number][:, 2:4]).all()
 
 
-def test_shared_memory_is_used_again_when_the_other_process_let_go() -> None:
-    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
-    from multiprocessing.reduction import ForkingPickler
+def test_passes_over_a_stream_do_not_disturb_each_other(shards: Path) -> None:
+    """Random frames too: one pass ends, and the next epoch begins, while another goes on."""
+    options = {"num_frames": 2, "sampling": "random", "shuffle": True}
+    stream = kslds.load(shards, **options)
+    first = [s["video"].tobytes() for s in stream]
+    stream.set_epoch(0)
+    slow = iter(stream)
+    got = [next(slow)["video"].tobytes()]
+    assert [s["video"].tobytes() for s in stream] == first
+    got += [s["video"].tobytes() for s in slow]
+    assert got == first
 
-    def sent(tensor: Any) -> Any:
-        return ForkingPickler.loads(ForkingPickler.dumps(tensor))
 
-    memory = batches.Memory("shared")
+def _sent(tensor: Any) -> Any:
+    """As a queue of processes does it."""
+    return ForkingPickler.loads(ForkingPickler.dumps(tensor))
+
+
+def _filled(memory: batches.Memory, value: int) -> tuple[Any, int]:
+    """A tensor as it is handed on, and where it lies."""
     array, tensor = memory.new((2, 3, 4, 3))
-    array[...] = np.arange(72, dtype=np.uint8).reshape(array.shape)
-    expected = torch.from_numpy(array.copy()).swapaxes(1, 3)
-    handed = memory.handed(tensor.swapaxes(1, 3))
-    got = sent(handed)
+    array[...] = value
+    return memory.handed(tensor.swapaxes(1, 3)), array.ctypes.data
+
+
+def test_shared_memory_is_used_again_when_both_processes_let_go() -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    got = _sent(handed)
     assert type(got) is torch.Tensor
-    assert torch.equal(got, expected)
-    address = array.ctypes.data
+    assert got.shape == (2, 3, 4, 3)
+    assert got.stride() == (36, 1, 3, 12)
+    assert (got == 7).all()
     part = got[1:]
-    del got
-    assert memory.new((72,))[0].ctypes.data != address  # a part of it is still there
-    assert torch.equal(part, expected[1:])
+    del got, handed
+    assert _filled(memory, 8)[1] != address  # a part of it is still there
+    assert (part == 7).all()
     del part
-    assert memory.new((72,))[0].ctypes.data == address
-    # What was done with it here may have left views: those are safe.
-    other, tensor = memory.new((60,))
-    handed = memory.handed(tensor)
-    view = sent(handed[:5])
-    del_me = sent(handed)
-    other[...] = 7
+    again, where = _filled(memory, 9)
+    assert where == address
+    del_me = _sent(again)
     del del_me
-    assert memory.new((60,))[0].ctypes.data != other.ctypes.data
-    assert view.tolist() == [7] * 5
+    assert _filled(memory, 10)[1] != address  # this process has it still
+    assert (again == 9).all()
+
+
+def _view(torch: Any, tensor: Any) -> Any:
+    return tensor[:1]
+
+
+def _view_in_a_list(torch: Any, tensor: Any) -> Any:
+    return torch.atleast_1d([tensor])[0]
+
+
+def _unnoticed_view(torch: Any, tensor: Any) -> Any:
+    return torch.Tensor._make_subclass(torch.Tensor, tensor)
+
+
+def _itself(torch: Any, tensor: Any) -> Any:
+    return tensor
+
+
+@pytest.mark.parametrize("way", [_view, _view_in_a_list, _unnoticed_view, _itself])
+def test_what_is_sent_twice_is_not_written_over(way: Callable[[Any, Any], Any]) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    other = way(torch, handed)
+    pair = [_sent(handed), _sent(other)]
+    del handed, other
+    kept = pair.pop()
+    pair.clear()
+    addresses = {_filled(memory, 8)[1] for _ in range(3)}
+    assert address not in addresses
+    assert (kept == 7).all()
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_an_interpreter_ends_quietly_amid_an_epoch(shards: Path, threads: int) -> None:
+    program = (
+        "import sys, kslds\n"
+        f"stream = kslds.load(sys.argv[1], num_frames=6, batch_size=2, threads={threads})\n"
+        "one, other = iter(stream), iter(stream)\n"
+        "batch, kept = next(one), next(other)['video'][:1]\n"
+    )
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(shards)], capture_output=True, timeout=120
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_copies_of_what_is_sent_are_ordinary_tensors(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    torch.save({"video": handed}, tmp_path / "batch.pt")
+    copies = [
+        copy.copy(handed),
+        copy.deepcopy(handed),
+        torch.load(tmp_path / "batch.pt", weights_only=True)["video"],
+    ]
+    del_me = _sent(handed)
+    del handed, del_me
+    assert address not in {_filled(memory, 8)[1] for _ in range(3)}
+    for one in copies:
+        assert type(one) is torch.Tensor
+        assert (one == 7).all()
+
+
+def test_threads_never_take_the_same_shared_memory() -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    for value in range(8):
+        del_me = _sent(_filled(memory, value)[0])
+        del del_me
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            with ThreadPoolExecutor(8) as pool:
+                made = list(pool.map(lambda value: _filled(memory, value), range(8)))
+            assert len({address for _, address in made}) == 8
+            for value, (handed, _) in enumerate(made):
+                assert (torch.Tensor.clone(handed) == value).all()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_a_fork_lets_nothing_go_that_its_parent_has() -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    got = [_sent(handed)]
+    del handed
+    child = multiprocessing.get_context("fork").Process(target=got.clear)
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert _filled(memory, 8)[1] != address
+    assert (got[0] == 7).all()
 
 
 def _halves(batch: dict[str, Any]) -> dict[str, Any]:
@@ -687,6 +831,39 @@ def test_single_frames_are_read_and_checked(small: Dataset, tmp_path: Path) -> N
         read(1, cache=tmp_path / "cache")  # which takes whole clips
 
 
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("frame_sizes", lambda sizes: [2**62] * 4 + [sum(sizes), 0]),  # as int64 the sum is right
+        ("frame_sizes", lambda sizes: [*sizes, 0]),
+        ("frame_sizes", lambda sizes: [-1, sizes[0] + sizes[1] + 1, *sizes[2:]]),
+        ("frame_sizes", lambda sizes: [float(size) for size in sizes]),
+        ("frame_sizes", lambda sizes: [str(size) for size in sizes]),
+        ("frame_sizes", lambda sizes: "".join(map(str, sizes))),
+        ("frame_sizes", lambda sizes: None),
+        ("frame_crc32", lambda checks: checks[:3]),
+        ("frame_crc32", lambda checks: 3),
+        ("num_frames", lambda number: number - 2),
+        ("num_frames", lambda number: number + 2),
+    ],
+)
+def test_a_sample_that_lies_about_its_frames_is_refused(
+    tmp_path: Path, cached: bool, name: str, change: Callable[[Any], Any]
+) -> None:
+    one = sample("a")
+    fields, ends = one["fields"], np.cumsum(one["fields"]["frame_sizes"])
+    fields["frame_crc32"] = [
+        zlib.crc32(part) for part in np.split(np.frombuffer(one["video"], np.uint8), ends[:-1])
+    ]
+    root = write_shards(tmp_path / "good", [one])
+    assert len(list(kslds.load(root, num_frames=6))) == 1
+    fields[name] = change(fields[name])
+    root = write_shards(tmp_path / "bad", [one])
+    with pytest.raises(CorruptData, match=r"tar: a: the sample's JSON does not fit its clip"):
+        list(kslds.load(root, num_frames=1, cache=tmp_path / "cache" if cached else None))
+
+
 def test_an_index_may_list_members_in_any_order(shards: Path, tmp_path: Path) -> None:
     """The columns of the index follow the keys, not the order in the tar."""
     root = Path(shutil.copytree(shards, tmp_path / "copy"))
@@ -701,3 +878,51 @@ def test_an_index_may_list_members_in_any_order(shards: Path, tmp_path: Path) ->
     (folder / "index.json").write_text(json.dumps(index))
     got = {s["key"]: s["video"].tobytes() for s in kslds.load(root, num_frames=1)}
     assert got == {s["key"]: s["video"].tobytes() for s in kslds.load(shards, num_frames=1)}
+
+
+def _changed(table: Any, column: str, value: Any) -> Any:
+    """The index with another value in one row."""
+    names = table.column_names
+    values = [value, *table[column].to_pylist()[1:]]
+    return table.set_column(names.index(column), column, pa.array(values))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("offset", -5),
+        ("size", -7),
+        ("size", 2**61),
+        ("key", None),
+        ("key", "қ"),
+        ("sha256", None),
+        ("sha256", " " * 64),
+        ("sha256", "ab"),
+    ],
+)
+def test_an_index_that_makes_no_sense_is_refused(
+    tmp_path: Path, column: str, value: object
+) -> None:
+    """Also where its hash is right."""
+    root = write_shards(tmp_path, [sample("a"), sample("b")])
+    path = root / "shards" / "jpeg" / "train-00000.index.parquet"
+    pq.write_table(_changed(pq.read_table(path), column, value), path)
+    index = path.with_name("index.json")
+    document = json.loads(index.read_text())
+    document["splits"]["train"]["shards"][0]["index_sha256"] = pack.sha256_file(path)
+    index.write_text(json.dumps(document))
+    with pytest.raises(
+        CorruptData, match=r"train-00000\.index\.parquet is not an index of a shard"
+    ):
+        list(kslds.load(root, num_frames=1))
+
+
+@pytest.mark.parametrize("number", [2**40, 2**33, -1, True, 2.0, "2", None])
+def test_numbers_of_samples_that_no_shard_has(tmp_path: Path, number: object) -> None:
+    root = write_shards(tmp_path, [sample("a"), sample("b")])
+    index = root / "shards" / "jpeg" / "index.json"
+    document = json.loads(index.read_text())
+    document["splits"]["train"]["shards"][0]["samples"] = number
+    index.write_text(json.dumps(document))
+    with pytest.raises(CorruptData, match=r"no usable index: ValueError.*numbers of samples"):
+        kslds.load(root, num_frames=1)

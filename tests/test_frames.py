@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
@@ -109,6 +111,53 @@ def test_other_forms_are_left_to_ffmpeg(tmp_path: Path, whole: np.ndarray) -> No
         assert mp4.track(data) is None
         got = frames.read_frames(data, indices=[31, 2])
         assert [read_number(frame) for frame in got] == [31, 2]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"movflags": "+faststart", "use_editlist": 0},
+        {"g": 1},
+        {"tune": "zerolatency", "refs": 4},
+        {"x264-params": "repeat-headers=1"},
+        {"movflags": "hybrid_fragmented"},
+        {"movflags": "negative_cts_offsets", "bf": 2},
+        {"vcodec": "libx265", "x265-params": "log-level=none", "tag:v": "hvc1"},
+        {"output_ts_offset": 3.5},
+        {"moov_size": 9000, "movflags": "default_base_moof"},
+        {"f": "mov", "timecode": "00:00:00:00"},
+        {"qp": 0, "tune": "film", "x264-params": "no-cabac=1"},
+    ],
+    ids=str,
+)
+def test_what_ffmpeg_writes_is_read_right(tmp_path: Path, options: dict[str, object]) -> None:
+    data = clip(tmp_path / "c.mp4", **options)
+    indices = [FRAMES - 1, 0, 13, 13]
+    got = frames.read_frames(data, indices=indices)
+    assert [read_number(frame) for frame in got] == indices
+
+
+def test_a_long_clip_in_many_chunks_is_read_right(tmp_path: Path) -> None:
+    data = clip(tmp_path / "c.mp4", qp=0, filter="noise=alls=60:allf=t")
+    assert len(data) > 1_500_000
+    assert mp4.track(data) is None
+    got = frames.read_frames(data, indices=[FRAMES - 1, 0, 13])
+    assert [read_number(frame) for frame in got] == [FRAMES - 1, 0, 13]
+
+
+def test_frames_that_an_edit_list_leaves_out_are_not_counted(tmp_path: Path) -> None:
+    """The first six are before time 0: which one frame 0 is depends on who reads."""
+    data = clip(tmp_path / "c.mp4", output_ts_offset=-0.2)
+    assert mp4.track(data) is None
+    with pytest.raises(MediaError, match="frames that are not shown"):
+        frames.read_frames(data, indices=[0])
+
+
+def test_many_boxes_are_not_gone_through(ours: bytes) -> None:
+    boxes = b"".join(struct.pack(">II", 8, 0x61000000 + n) for n in range(100_000))
+    start = time.perf_counter()
+    assert mp4.track(boxes + ours) is None
+    assert time.perf_counter() - start < 0.05
 
 
 @settings(max_examples=300, deadline=None)
