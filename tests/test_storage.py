@@ -91,7 +91,7 @@ def test_a_web_server_and_fsspec_give_what_a_folder_gives(root: Path, web: Serve
     local = read_all(root)
     assert len(set(local.values())) == 12
     assert read_all(address(web), shuffle=True) == local
-    assert all(asked for asked in web.asked[-12:])  # every sample by its range
+    assert len([asked for asked in web.asked if asked]) == 12  # every sample by its range
     memory = fsspec.filesystem("memory")
     memory.put(str(root / "shards"), "/ds/shards", recursive=True)
     assert read_all("memory://ds") == local
