@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -43,7 +44,8 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
             yield task()
         return
     pool = ThreadPoolExecutor(threads, thread_name_prefix="kslds")
-    getpid = os.getpid  # modules are gone when what nobody finished ends with the interpreter
+    # Bound here, because modules are gone when what nobody finished ends with the interpreter.
+    getpid, is_finalizing = os.getpid, sys.is_finalizing
     process = getpid()
     waiting: deque[Future[T]] = deque()
     try:
@@ -55,8 +57,9 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
             yield waiting.popleft().result()
     finally:
         # Not waited for: this may run in the garbage collector, in one of these very threads.
-        # A forked process has no such threads, and must not wait for their locks.
-        if getpid() == process:
+        # A forked process has no such threads, and must not wait for their locks; an interpreter
+        # that ends has waited for them already.
+        if getpid() == process and not is_finalizing():
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -145,9 +145,10 @@ class _Web:
         self._failures = (httpx2.TransportError,)
         self._process = os.getpid()
 
-    def __del__(self) -> None:
-        # In a forked process this would say goodbye on the connections of its parent.
-        if self._process == os.getpid():
+    def __del__(self, process: Callable[[], int] = os.getpid) -> None:
+        # In a forked process this would say goodbye on the connections of its parent. Bound here,
+        # because modules are gone when the last clients close at the end of a process.
+        if self._process == process():
             self._client.close()
 
     def read(self, name: str, start: int | None, size: int | None) -> bytes:

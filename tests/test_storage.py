@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import pickle
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -91,7 +93,7 @@ def test_a_web_server_and_fsspec_give_what_a_folder_gives(root: Path, web: Serve
     local = read_all(root)
     assert len(set(local.values())) == 12
     assert read_all(address(web), shuffle=True) == local
-    assert len([asked for asked in web.asked if asked]) == 12  # every sample by its range
+    assert sum(1 for asked in web.asked if asked) == 12  # every sample by its range
     memory = fsspec.filesystem("memory")
     memory.put(str(root / "shards"), "/ds/shards", recursive=True)
     assert read_all("memory://ds") == local
@@ -230,3 +232,16 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
 def test_a_cache_needs_a_size(root: Path, tmp_path: Path, size: Any) -> None:
     with pytest.raises(UsageError, match="cache_gb="):
         kslds.load(root, cache=tmp_path, cache_gb=size)
+
+
+def test_an_interpreter_ends_quietly_with_clients_open(web: Server) -> None:
+    program = (
+        "import sys, kslds\n"
+        "stream = kslds.load(sys.argv[1], num_frames=1, batch_size=2)\n"
+        "iterator = iter(stream)\n"
+        "batch = next(iterator)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, address(web)], capture_output=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
