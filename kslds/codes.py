@@ -68,7 +68,7 @@ _info(
     "Two files hold the same bytes; they are one recording.",
     "Nothing, or delete one of them.",
 )
-_code("K106", "error", "empty file", "The file has no bytes.", "Copy it again.")
+_error("K106", "empty file", "The file has no bytes.", "Copy it again.")
 _error(
     "K107",
     "not a recording",
@@ -99,7 +99,7 @@ _error(
     "A boundary cannot be read in its unit.",
     "Correct the cell that is named.",
 )
-_code("K112", "error", "reversed segment", "The end is before the start.", "Swap or correct them.")
+_error("K112", "reversed segment", "The end is before the start.", "Swap or correct them.")
 _error(
     "K113",
     "empty segment",
