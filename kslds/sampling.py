@@ -122,7 +122,7 @@ def frame_indices(
         there are several windows.
     """
     rule = named(sampling)
-    if rng is None:
+    if rng is None and rule.is_random:
         rule = replace(rule, random=False, jitter=(0, 0))
     first, end = _window(num_frames, rule, rng)
     length = end - first

@@ -279,8 +279,8 @@ class Side:
             if self._encoding.name == "jpeg":
                 if len(sizes) != number or (checks is not None and len(checks) != number):
                     raise ValueError(f"frame_sizes or frame_crc32 are not of {number} frames")
-                jpegs = self._jpegs(place, found.get(video), sizes=sizes, checks=checks)
-                read_jpegs([jpegs(i) for i in indices], out=out)
+                jpegs = self._jpegs(place, found.get(video), indices, sizes=sizes, checks=checks)
+                read_jpegs(jpegs, out=out)
             else:
                 read_frames(found[video], indices=indices, out=out, planes=planes)
             fields["video"] = out
@@ -312,11 +312,12 @@ class Side:
         self,
         place: _Place,
         video: bytes | None,
+        indices: Sequence[int],
         *,
         sizes: Sequence[int],
         checks: Sequence[int] | None,
-    ) -> Callable[[int], bytes]:
-        """The frames of a clip by their number, out of its bytes or from where it is stored."""
+    ) -> list[bytes]:
+        """Frames of a clip, out of its bytes or from where it is stored."""
         field = self._encoding.field
         ends = list(accumulate(sizes))
         if min(sizes) < 0 or ends[-1] != place.size(field):
@@ -324,18 +325,14 @@ class Side:
         if video is None and checks is None:  # written before frames had checks
             (video,) = self._read(place, field)
         if video is not None:
-            whole = video
-            return lambda i: whole[ends[i] - sizes[i] : ends[i]]
-        start, checked = place.offset(field), cast("Sequence[int]", checks)
-
-        def frame(i: int) -> bytes:
-            first = start + ends[i] - sizes[i]
-            data = self.storage.read(place.shard, start=first, size=sizes[i])
-            if zlib.crc32(data) != checked[i]:
-                raise self._wrong_bytes(place, field)
-            return data
-
-        return frame
+            return [video[ends[i] - sizes[i] : ends[i]] for i in indices]
+        start = place.offset(field)
+        spans = [(start + ends[i] - sizes[i], sizes[i]) for i in indices]
+        jpegs = self.storage.read_parts(place.shard, spans)
+        wanted = cast("Sequence[int]", checks)
+        if [zlib.crc32(jpeg) for jpeg in jpegs] != [wanted[i] for i in indices]:
+            raise self._wrong_bytes(place, field)
+        return jpegs
 
     @cached_property
     def _pose_shape(self) -> tuple[int, ...]:

@@ -13,20 +13,22 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import quote
 
 from kslds.errors import HubError, MissingFile, UsageError
 
-Read = Callable[[str, int | None, int | None], bytes]
-"""Name, start, size → bytes; the whole file where start is None."""
-
 _OPEN_FILES = 128
 _TRIES = 4
 _TIMEOUT_S = 30
+
+
+class _Reader(Protocol):
+    def read(self, name: str, start: int | None, size: int | None) -> bytes:
+        """A range of a file; the whole file where start is None."""
 
 
 class Storage:
@@ -45,7 +47,7 @@ class Storage:
         self.path = _hub_revision(path)
         self.is_local = "://" not in path and "::" not in path
         self._root = str(Path(path).absolute()) if self.is_local else self.path.rstrip("/")
-        self._opened: tuple[int, Read] | None = None
+        self._opened: tuple[int, _Reader] | None = None
         self._reader()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -54,19 +56,19 @@ class Storage:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _opened=None)
 
-    def _reader(self) -> Read:
+    def _reader(self) -> _Reader:
         opened = self._opened
         if opened is None or opened[0] != os.getpid():
             # Threads that come here at once may each open it; all but one are let go again.
             opened = self._opened = (os.getpid(), self._open())
         return opened[1]
 
-    def _open(self) -> Read:
+    def _open(self) -> _Reader:
         if self.is_local:
-            return _Folder(self._root).read
+            return _Folder(self._root)
         if re.match("https?://", self.path):
-            return _Web(self._root).read
-        return _Fsspec(self._root).read
+            return _Web(self._root)
+        return _Fsspec(self._root)
 
     def read(self, name: str, *, start: int | None = None, size: int | None = None) -> bytes:
         """A file's bytes, or a range of them; fewer where the file ends before.
@@ -80,8 +82,21 @@ class Storage:
             MissingFile: There is no such file.
             HubError: A web server refuses, or does not answer ranges.
         """
+        with self._there(name):
+            return self._reader().read(name, start, size)
+
+    def read_parts(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
+        """Several ranges of a file, each by its first byte and its size, as `read` gives them."""
+        with self._there(name):
+            reader = self._reader()
+            if isinstance(reader, _Folder):  # which costs less than so many calls
+                return reader.parts(name, spans)
+            return [reader.read(name, start, size) for start, size in spans]
+
+    @contextmanager
+    def _there(self, name: str) -> Iterator[None]:
         try:
-            return self._reader()(name, start, size)
+            yield
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise MissingFile(f"there is no {name} in {self.path}.") from error
 
@@ -107,13 +122,16 @@ class _Folder:
     def read(self, name: str, start: int | None, size: int | None) -> bytes:
         if start is None or size is None:
             return Path(self._root, name).read_bytes()
+        return self.parts(name, [(start, size)])[0]
+
+    def parts(self, name: str, spans: Iterable[tuple[int, int]]) -> list[bytes]:
         with self._lock:
             handle = self._handles.get(name)
             if handle is None:
                 handle = self._handles[name] = _Handle(f"{self._root}/{name}")
                 if len(self._handles) > _OPEN_FILES:
                     self._handles.popitem(last=False)
-        return os.pread(handle.number, size, start)
+        return [os.pread(handle.number, size, start) for start, size in spans]
 
 
 class _Fsspec:

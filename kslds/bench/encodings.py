@@ -6,6 +6,7 @@ reader returns them, compared by ffmpeg with the source's, both turned to yuv420
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import shlex
@@ -273,9 +274,17 @@ def encode(
     return {**meter.read, "bytes": float(total)}
 
 
-def _pillow(path: Path, size: tuple[int, ...], *, target: Path, options: Sequence[str]) -> int:
+@cache
+def _pil() -> Any:
+    """Pillow, with JPEG XL where its plugin is installed."""
     from PIL import Image
 
+    if find_spec("pillow_jxl") is not None:
+        importlib.import_module("pillow_jxl")
+    return Image
+
+
+def _pillow(path: Path, size: tuple[int, ...], *, target: Path, options: Sequence[str]) -> int:
     kind, *pairs = options
     keywords: dict[str, Any] = {}
     for pair in pairs:
@@ -286,7 +295,7 @@ def _pillow(path: Path, size: tuple[int, ...], *, target: Path, options: Sequenc
     for k, picture in enumerate(_rgb(path, size)):
         out = io.BytesIO()
         try:
-            Image.fromarray(picture).save(out, format=kind, **keywords)
+            _pil().fromarray(picture).save(out, format=kind, **keywords)
         except (KeyError, ValueError, TypeError, OSError) as error:
             raise KsldsError(f"Pillow cannot write {kind}: {error!r}") from error
         (target / f"{k:05d}.{kind.lower()}").write_bytes(out.getvalue())
@@ -317,9 +326,7 @@ def _stored(out: Path, number: int) -> bytes | list[bytes]:
 
 
 def _still(data: bytes) -> frames.Frames:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as picture:
+    with _pil().open(io.BytesIO(data)) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
@@ -338,6 +345,9 @@ def _read_jpegs(stored: Sequence[bytes], indices: Sequence[int]) -> frames.Frame
     return frames.read_jpegs([stored[i] for i in indices])
 
 
+_PLANES = "pyav, planes"
+
+
 def readers(suffix: str) -> dict[str, Callable[[Any, Sequence[int]], frames.Frames]]:
     """Name → what reads frames of such a clip, of those that work here; the first is the judge."""
     found: dict[str, Callable[[Any, Sequence[int]], frames.Frames]] = {}
@@ -345,6 +355,7 @@ def readers(suffix: str) -> dict[str, Callable[[Any, Sequence[int]], frames.Fram
         for name in frames.READERS:
             if _works(name):
                 found[name] = partial(_read_video, reader=name)
+        found[_PLANES] = partial(_read_video, reader="pyav", planes=True)
         return found
     if suffix in ("jpg", "jpeg"):
         found["kslds"] = _read_jpegs
@@ -354,8 +365,10 @@ def readers(suffix: str) -> dict[str, Callable[[Any, Sequence[int]], frames.Fram
     return found
 
 
-def _read_video(data: bytes, indices: Sequence[int], *, reader: str) -> frames.Frames:
-    return frames.read_frames(data, indices=indices, reader=reader)
+def _read_video(
+    data: bytes, indices: Sequence[int], *, reader: str, planes: bool = False
+) -> frames.Frames:
+    return frames.read_frames(data, indices=indices, reader=reader, planes=planes)
 
 
 @cache
@@ -368,6 +381,17 @@ def _works(reader: str) -> bool:
     except KsldsError:
         return True
     return True
+
+
+def _usable(out: Path, suffix: str) -> list[str]:
+    """Names of the readers for these clips; planes only where the clips have such."""
+    names = list(readers(suffix))
+    if _PLANES in names:
+        try:
+            readers(suffix)[_PLANES](_stored(out, 0), [0])
+        except KsldsError:  # another height or pixel format than planes are handed on in
+            names.remove(_PLANES)
+    return names
 
 
 def read(
@@ -500,7 +524,7 @@ def bench(options: EncodingsBench, *, told: Callable[[str], None] | None = None)
                     name=f"{kind.name}, {reader}",
                     job=call(read, counts=counts, reader=reader, least_s=options.least_s, **made),
                 )
-                for reader in readers(kind.suffix)
+                for reader in _usable(out, kind.suffix)
             ]
         found = rounds([*encoders, *reading], runs=options.runs, told=told)
     rows = [
@@ -546,10 +570,13 @@ def _columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
 
 def _fastest(kind: Candidate, found: Runs) -> list[float]:
     best = max(
-        (found[f"{kind.name}, {reader}"] for reader in readers(kind.suffix)
-         if "half" not in reader),
+        (
+            found[f"{kind.name}, {reader}"]
+            for reader in readers(kind.suffix)
+            if reader != _PLANES and "half" not in reader
+        ),
         key=lambda runs: median(runs, "clips_per_cpu_s"),
-    )  # fmt: skip
+    )
     return [run["clips_per_cpu_s"] for run in best]
 
 
@@ -574,6 +601,8 @@ def _row(
         median(found[f"encode {kind.name}"], "cpu_s") / frames_ * 1000
     )
     for reader in readers(kind.suffix):
+        if f"{kind.name}, {reader}" not in found:
+            continue
         cells = columns(found[f"{kind.name}, {reader}"], ("clips_per_cpu_s", reader))
         row[f"clips/s: {reader}"] = cells[reader]
     return row
