@@ -26,7 +26,7 @@ import numpy as np
 from kslds import order as orders
 from kslds.batches import Buffer, Memory, collate, in_order, new_array, to_device, to_torch
 from kslds.errors import CorruptData, KsldsError, MissingFile, UsageError
-from kslds.order import Lane, Mixed, Order, Plain, Rows, Stripe
+from kslds.order import Lane, Mixed, Order, Places, Plain, Rows, Stripe
 from kslds.reading import Reading, checked
 from kslds.sampling import SAMPLINGS, Sampling, frame_indices, named
 from kslds.side import AGAIN, Side, Slot, read_index
@@ -49,7 +49,7 @@ __all__ = [
 _MOST_ROWS = 2**40
 _REMOTE_THREADS = 16
 _BATCHES_AHEAD = 2
-_ROWS_AHEAD = 4096
+_ROWS_AHEAD = 512
 
 
 class Stream:
@@ -125,9 +125,9 @@ class Stream:
 
     # order
 
-    def _left(self) -> Rows:
+    def _left(self) -> Places:
         """The places that this epoch has not yielded yet, in its order, for all ranks."""
-        left: Rows = np.arange(self._order.length)
+        left: Places = range(self._order.length)
         for stripe in self._progress:
             left = stripe.left(left)
         if self._reading.even:
@@ -189,14 +189,14 @@ class Stream:
 
     # samples
 
-    def _rows_at(self, places: Rows, epoch: int) -> Iterator[tuple[int, int]]:
+    def _rows_at(self, places: Places, epoch: int) -> Iterator[tuple[int, int]]:
         """Places of an epoch, each after its row."""
         rows_of = self._order.at(epoch)
         for first in range(0, len(places), _ROWS_AHEAD):
-            some = places[first : first + _ROWS_AHEAD]
+            some = np.asarray(places[first : first + _ROWS_AHEAD])
             yield from zip(rows_of(some).tolist(), some.tolist(), strict=True)
 
-    def _samples(self, places: Rows, threads: int, epoch: int) -> Iterator[dict[str, Any]]:
+    def _samples(self, places: Places, threads: int, epoch: int) -> Iterator[dict[str, Any]]:
         tasks = (
             partial(self._sample, row, rng=(self._reading.seed, epoch, place))
             for row, place in self._rows_at(places, epoch)
@@ -206,7 +206,7 @@ class Stream:
             sample[self._video] = np.ascontiguousarray(video)
             yield to_torch(sample) if self._reading.output == "torch" else sample
 
-    def _batches(self, places: Rows, threads: int, epoch: int) -> Iterator[dict[str, Any]]:
+    def _batches(self, places: Places, threads: int, epoch: int) -> Iterator[dict[str, Any]]:
         size = self._reading.batch_size or 1
         if self._reading.drop_last:
             places = places[: len(places) - len(places) % size]

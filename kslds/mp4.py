@@ -62,7 +62,12 @@ def _track(data: bytes) -> Track:
         raise _OtherForm
     sizes = _numbers(data, table[b"stsz"], before=8)
     chunks = _numbers(data, table[b"stco"], before=4)
-    keyframes = _numbers(data, table[b"stss"], before=4)
+    # Without the table, every frame is one.
+    keyframes = (
+        _numbers(data, table[b"stss"], before=4)
+        if b"stss" in table
+        else np.arange(1, len(sizes) + 1)
+    )
     if len(chunks) != 1 or not len(sizes) or not sizes.all() or keyframes[:1].tolist() != [1]:
         raise _OtherForm
     ends = chunks[0] + np.cumsum(sizes)

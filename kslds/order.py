@@ -18,6 +18,9 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 
+Places = Rows | range
+"""Places of an epoch; a range while they are evenly spaced, which of a million takes no time."""
+
 _LONG = 1 << 16
 """From here on the places of a permutation are worked out when they are needed."""
 _ROUNDS = 8
@@ -173,12 +176,14 @@ class Lane:
     workers: int = 1
     block: int = 1
 
-    def of(self, left: Rows) -> Rows:
+    def of(self, left: Places) -> Places:
         """Its part of what is left."""
-        mine: Rows = left[self.rank :: self.ranks]
+        mine = left[self.rank :: self.ranks]
         if self.workers == 1:
             return mine
-        own: Rows = mine[np.arange(len(mine)) // self.block % self.workers == self.worker]
+        own: Rows = np.asarray(mine)[
+            np.arange(len(mine)) // self.block % self.workers == self.worker
+        ]
         return own
 
 
@@ -199,11 +204,12 @@ class Stripe:
             return None
         return sum(row) * self.block * len(self.counts)
 
-    def left(self, places: Rows) -> Rows:
+    def left(self, places: Places) -> Places:
         """What is left after it."""
         first = self.prefix()
         if first is not None:
             return places[first:]
+        places = np.asarray(places)
         ranks, workers = len(self.counts), len(self.counts[0])
         most = max(max(row) for row in self.counts)
         reach = min(len(places), most * workers * self.block * ranks)

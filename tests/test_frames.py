@@ -101,6 +101,12 @@ def test_the_frames_of_our_mp4_are_where_ffmpeg_finds_them(ours: bytes) -> None:
     assert track.keyframes == {n for n, packet in enumerate(packets) if packet.is_keyframe}
 
 
+def test_a_clip_of_keyframes_has_no_table_of_them(tmp_path: Path) -> None:
+    track = mp4.track(clip(tmp_path / "c.mp4", g=1))
+    assert track is not None
+    assert track.keyframes == set(range(FRAMES))
+
+
 def test_other_forms_are_left_to_ffmpeg(tmp_path: Path, whole: np.ndarray) -> None:
     forms = {
         "fragments": {"movflags": "frag_keyframe+empty_moov", "sc_threshold": 0},

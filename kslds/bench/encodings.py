@@ -384,14 +384,18 @@ def _works(reader: str) -> bool:
 
 
 def _usable(out: Path, suffix: str) -> list[str]:
-    """Names of the readers for these clips; planes only where the clips have such."""
-    names = list(readers(suffix))
-    if _PLANES in names:
+    """Names of the readers that take these clips: not every one knows every codec, and planes are
+    of some sizes and one pixel format only.
+    """
+
+    def takes(reader: Callable[[Any, Sequence[int]], frames.Frames]) -> bool:
         try:
-            readers(suffix)[_PLANES](_stored(out, 0), [0])
-        except KsldsError:  # another height or pixel format than planes are handed on in
-            names.remove(_PLANES)
-    return names
+            reader(_stored(out, 0), [0])
+        except KsldsError:
+            return False
+        return True
+
+    return [name for name, reader in readers(suffix).items() if takes(reader)]
 
 
 def read(
@@ -568,11 +572,15 @@ def _columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return [key for key in dict.fromkeys(k for row in rows for k in row) if "clips/s" not in key]
 
 
+def _measured(kind: Candidate, found: Runs) -> list[str]:
+    return [reader for reader in readers(kind.suffix) if f"{kind.name}, {reader}" in found]
+
+
 def _fastest(kind: Candidate, found: Runs) -> list[float]:
     best = max(
         (
             found[f"{kind.name}, {reader}"]
-            for reader in readers(kind.suffix)
+            for reader in _measured(kind, found)
             if reader != _PLANES and "half" not in reader
         ),
         key=lambda runs: median(runs, "clips_per_cpu_s"),
@@ -600,9 +608,7 @@ def _row(
     row["encode, CPU ms a frame"] = shown(
         median(found[f"encode {kind.name}"], "cpu_s") / frames_ * 1000
     )
-    for reader in readers(kind.suffix):
-        if f"{kind.name}, {reader}" not in found:
-            continue
+    for reader in _measured(kind, found):
         cells = columns(found[f"{kind.name}, {reader}"], ("clips_per_cpu_s", reader))
         row[f"clips/s: {reader}"] = cells[reader]
     return row
