@@ -358,8 +358,8 @@ def to_device(
 
     Raises:
         MissingExtra: torch is not installed.
-        UsageError: `dtype` is no floating type, `mean` or `std` are not three numbers, or the
-            batch holds no tensor ``video`` or ``yuv`` of bytes.
+        UsageError: torch knows no such device, `dtype` is no floating type, `mean` or `std` are not
+            three numbers, or the batch holds no tensor ``video`` or ``yuv`` of bytes.
     """
     if find_spec("torch") is None:
         raise MissingExtra("torch", extra="train")
@@ -377,7 +377,12 @@ def to_device(
         raise UsageError(f"the video is {frames.dtype}, not torch.uint8: it was converted before.")
     mean = _three("mean", (0, 0, 0) if mean is None else mean)
     std = _three("std", (1, 1, 1) if std is None else std)
-    target = torch.device(device)
+    try:
+        target = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(
+            f"device={device!r:.60} is none that torch knows, such as 'cuda' or 'cpu'."
+        ) from error
 
     def moved(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):

@@ -346,11 +346,11 @@ class Side:
 
     def _parsed(self, place: _Place, text: bytes) -> dict[str, Any]:
         try:
-            fields = json.loads(text)
+            fields: dict[str, Any] = json.loads(text)
             label = fields.pop("label")
             if label is not None and (type(label) is not int or not 0 <= label < len(self.classes)):
                 raise ValueError(f"label {label!r:.40} of {len(self.classes)}")
-            return {"key": place.key, "label": label, **fields}
+            return {"key": place.key, "label": label} | fields | {"key": place.key}
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise CorruptData(
                 f"{self._named(place)}.json is not the JSON of a sample: {error!r}.", hint=AGAIN

@@ -532,6 +532,9 @@ def test_to_device_normalises(small: Dataset) -> None:
         kslds.to_device(batch, "cpu", dtype=torch.uint8)
     with pytest.raises(UsageError, match="no tensor 'video'"):
         kslds.to_device(next(iter(kslds.load(small.root, num_frames=1))), "cpu")
+    for device in ("graphics card", 1.5):
+        with pytest.raises(UsageError, match="is none that torch knows"):
+            kslds.to_device(batch, device)
 
 
 @pytest.mark.parametrize(

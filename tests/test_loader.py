@@ -18,6 +18,7 @@ import kslds
 from kslds import loader, pack
 from kslds.errors import CorruptData, IncompleteDataset, MissingFile, UsageError
 from kslds.manifest import Dataset
+from tests import shard_tools
 from tests.painting import read_number
 
 
@@ -235,6 +236,15 @@ def test_fields_are_the_whole_side_for_every_rank_and_leave_the_epoch_alone(smal
     rest = [sample["key"] for sample in iterator]
     again = kslds.load(small.root, num_frames=1, shuffle=True, rank=1, world_size=3)
     assert [first, *rest] == keys(again)
+
+
+def test_a_sample_keeps_its_key_whatever_its_fields_say(tmp_path: Path) -> None:
+    own = shard_tools.sample("a")
+    own["fields"]["key"] = "b"
+    shard_tools.write_shards(tmp_path, [own])
+    (read,) = kslds.load(tmp_path)
+    assert next(iter(read)) == "key"
+    assert read["key"] == "a"
 
 
 def test_fields_need_no_readable_video(copy: Path) -> None:
