@@ -4,7 +4,7 @@
 
 One drawn recording of 5 s is copied under other names and with other bytes (a tag differs); each
 holds ten clips of half a second. Every run builds from nothing: ingest, validate, trim, resize,
-split, shard.
+split, shard; and then reads one epoch, in batches of 8 clips × 16 frames.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from pathlib import Path
 
-from kslds import clips, ingest, lexicon, shards, split, validate, video
+from kslds import clips, ingest, lexicon, loader, shards, split, validate, video
 from kslds.bench.measure import (
     Contender,
     Meter,
@@ -35,7 +36,7 @@ from kslds.manifest import Dataset
 from kslds.spans import ClipOptions
 
 PER_RECORDING = 10
-STAGES = ("ingest", "validate", "trim", "resize", "split", "shard")
+STAGES = ("ingest", "validate", "trim", "resize", "split", "shard", "read")
 
 
 def make(folder, number):
@@ -90,6 +91,7 @@ def built(folder, workers):
             "resize": lambda: clips.resize(dataset, media=media, options=options, workers=workers),
             "split": lambda: split.split(dataset, options=chosen),
             "shard": lambda: shards.shard(dataset, options=shards.ShardOptions()),
+            "read": lambda: deque(loader.load(out, batch_size=8, threads=workers), maxlen=0),
         }
         found = {"wall_s": 0.0, "cpu_s": 0.0}
         for name in STAGES:
