@@ -24,7 +24,7 @@ from kslds.errors import AnnotationError, MissingFile
 from kslds.manifest import write_bytes
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+    from xml.etree.ElementTree import Element, ParseError
 
 ROOT = "ANNOTATION_DOCUMENT"
 EPOCH = "1970-01-01T00:00:00+00:00"
@@ -290,7 +290,7 @@ def parse(path: Path, *, root_tag: str = ROOT) -> Element:
             root = ElementTree.parse(stream, forbid_dtd=True).getroot()
         except ElementTree.ParseError as error:
             raise AnnotationError(
-                f"{path} is not well-formed XML: {error}.", hint=broken
+                f"{path} is not well-formed XML: {not_xml(error)}.", hint=broken
             ) from error
         except DefusedXmlException as error:
             raise AnnotationError(
@@ -307,6 +307,31 @@ def parse(path: Path, *, root_tag: str = ROOT) -> Element:
             hint="Name the .eaf file in the recipe.",
         )
     return root
+
+
+def not_xml(error: ParseError) -> str:
+    """Why a text is no XML, and where; columns are counted from 1, as editors do."""
+    line, column = error.position
+    what = _NOT_WELL_FORMED.get(error.code) or str(error).partition(":")[0]
+    return f"{what} at line {line}, column {column + 1}"
+
+
+_NOT_WELL_FORMED = {
+    2: "expected <, with which XML begins",
+    3: "the text breaks off; expected the end of every element",
+    4: "expected a character that can stand there; letters may be in another encoding than the "
+    "file states (UTF-8 where it states none), or & and < stand for themselves",
+    5: "the text breaks off in a tag; expected >",
+    7: "expected the end of the element that began last",
+    8: "expected every attribute of an element once",
+    9: "expected nothing after the outermost element",
+    11: "expected &amp;, &lt;, &gt;, &quot; or a number after &",
+    18: "expected an encoding that is known",
+    19: "expected the encoding that the file states",
+    20: "the text breaks off; expected the end of the CDATA section",
+    27: "expected a prefix that is declared",
+}
+"""Codes of the parser, in our words."""
 
 
 # From XML and to XML
