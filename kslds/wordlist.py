@@ -18,7 +18,7 @@ from kslds import sheet as sheets
 from kslds.corpora import table
 from kslds.errors import AnnotationError, MissingFile, UsageError, ValidationFailed
 from kslds.lexicon import COLUMNS, About, Lexicon, collect, entry, problem
-from kslds.manifest import write_bytes
+from kslds.manifest import shielded, unshielded, write_bytes
 from kslds.orthography import (
     ALPHABETS,
     ascii_form,
@@ -85,6 +85,8 @@ class Imported:
     """The columns among them that nobody declared."""
     unused: tuple[str, ...]
     """Headings of the list that went nowhere."""
+    hidden: tuple[str, ...] = ()
+    """What was read, or passed over, although the spreadsheet does not show it."""
 
 
 def read_list(
@@ -118,7 +120,8 @@ def read_list(
     workbook = sheets.is_workbook(path)
     if sheet is not None and not workbook:
         raise UsageError(f"--sheet {sheet!r}: {path} is a text table and has no sheets.")
-    rows = sheets.read(path, sheet=sheet) if workbook else _text_rows(path, columns or {})
+    page = sheets.read(path, sheet=sheet) if workbook else _text_page(path, columns or {})
+    rows = page.rows
     if not rows:
         raise AnnotationError(f"{path} is empty; expected a heading line and a line per sign.")
     header = [_clean(cell) for cell in rows[0].cells]
@@ -163,7 +166,22 @@ def read_list(
         unused=tuple(
             name for n, name in enumerate(header) if name and n not in found.values()
         ),
+        hidden=tuple(_hidden(page, header, found)),
     )  # fmt: skip
+
+
+def _hidden(page: sheets.Page, header: Sequence[str], found: Mapping[str, int]) -> Iterator[str]:
+    """What the spreadsheet does not show of a page; a hidden row is refused."""
+    if page.hidden:
+        yield f"the sheet {page.name!r:.60} is hidden; it was read"
+    if page.hidden_sheets:
+        yield f"hidden sheets, not read: {_listed(page.hidden_sheets)}"
+    for index in sorted(page.hidden_columns):
+        name = _heading(header, index)
+        if name:
+            became = next((column for column, place in found.items() if place == index), None)
+            what = f"it was read as {became}" if became else "it was not read"
+            yield f"the column {sheets.column_name(index)} ({name!r:.40}) is hidden; {what}"
 
 
 def _without_source(where: str) -> Issue:
@@ -195,12 +213,14 @@ def _heading(header: Sequence[str], index: int) -> str:
     return header[index] if index < len(header) else ""
 
 
-def _text_rows(path: Path, columns: Mapping[str, str]) -> list[sheets.Row]:
+def _text_page(path: Path, columns: Mapping[str, str]) -> sheets.Page:
     names = {name for known in HEADINGS.values() for name in known}
     wanted = {*columns.values(), *COLUMNS, *names, *(name.capitalize() for name in names)}
-    return [
-        sheets.Row(number=line, cells=cells) for line, cells in table.read_cells(path, names=wanted)
+    rows = [
+        sheets.Row(number=line, cells=[unshielded(cell) for cell in cells])
+        for line, cells in table.read_cells(path, names=wanted)
     ]
+    return sheets.Page(name=path.name, rows=rows)
 
 
 def _columns(
@@ -281,13 +301,16 @@ def _entry(
 
 
 def to_csv(signs: Iterable[Sign]) -> bytes:
-    """A lexicon file: UTF-8, one entry a line; columns that no entry uses are left out."""
+    """A lexicon file: UTF-8, one entry a line; columns that no entry uses are left out.
+
+    Cells are `shielded`; `lexicon.load` and `read_list` give back what they were.
+    """
     rows = [_cells(sign) for sign in signs]
     used = [c for c in COLUMNS if c in ("gloss_id", "kk", "ru") or any(row[c] for row in rows)]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(used)
-    writer.writerows([row[c] for c in used] for row in rows)
+    writer.writerows([shielded(row[c]) for c in used] for row in rows)
     return text.getvalue().encode()
 
 

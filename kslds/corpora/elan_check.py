@@ -207,15 +207,15 @@ def _beyond_schema(root: Node) -> Iterator[str]:
         lost = {key for value in used for key in value.split()} - known
         for key in lost:
             found["lost"][f"{attribute} {key!r:.60}"] += 1
-    for key, names in places.items():
+    for key, attributes in places.items():
         # Of slots and annotations `_structure` tells, for they are lost.
-        if len(names) > 1 and {*names} not in ({"TIME_SLOT_ID"}, {"ANNOTATION_ID"}):
-            found["twice"][f"{key!r:.60}"] = len(names)
+        if len(attributes) > 1 and {*attributes} not in ({"TIME_SLOT_ID"}, {"ANNOTATION_ID"}):
+            found["twice"][f"{key!r:.60}"] = len(attributes)
     for what, message in _BEYOND.items():
-        told = [f"{text} ({n})" if n > 1 else text for text, n in sorted(found[what].items())]
-        if told:
-            more = f" and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-            yield f"{message}: {', '.join(told[:_SHOWN])}{more}"
+        texts = [f"{text} ({n})" if n > 1 else text for text, n in sorted(found[what].items())]
+        if texts:
+            more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+            yield f"{message}: {', '.join(texts[:_SHOWN])}{more}"
 
 
 _SHOWN = 20
