@@ -459,6 +459,11 @@ def key_of(text: str, *, prefix: str) -> str:
     return f"{prefix}_{hashlib.sha256(text.strip().encode()).hexdigest()[:8]}"
 
 
+def is_hashed(key: str, *, prefix: str) -> bool:
+    """Did `key_of` put a hash in the place of a name?"""
+    return re.fullmatch(f"{prefix}_[0-9a-f]{{8}}", key) is not None
+
+
 def bundled(folder: str) -> Path:
     """Where `recipes` or `manifests` lie: inside an installed package, or beside it in a clone."""
     package = Path(__file__).parent
