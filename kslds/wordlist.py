@@ -539,12 +539,13 @@ def diff(old: Lexicon, *, new: Lexicon) -> tuple[Change, ...]:
     """What changed from one lexicon to another: about, removed, added, renamed, changed cells.
 
     An entry is renamed where one that is gone and one that is new have the same Kazakh and
-    Russian words, and no other entry that is gone or new has them.
+    Russian words, and no other entry that is gone or new has them; of those that are left, where
+    they have the same word in the first language (Kazakh, Kazakh in Latin letters, Russian,
+    English) in which both have one, and no others have it.
     """
     gone = [s for s in old.signs if s.gloss_id not in new.by_id]
     come = [s for s in new.signs if s.gloss_id not in old.by_id]
-    before, after = _by_words(gone), _by_words(come)
-    renamed = {after[words]: before[words] for words in after if words in before}
+    renamed = _renamed(gone, come)
     changes = _about_changes(old.about, new.about)
     changes += [
         Change(kind="removed", gloss_id=s.gloss_id, old=_shown(s))
@@ -574,13 +575,28 @@ def diff(old: Lexicon, *, new: Lexicon) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _by_words(signs: Iterable[Sign]) -> dict[tuple[str | None, str | None], str]:
-    """Kazakh and Russian word → `gloss_id`, where they name one entry."""
-    found: dict[tuple[str | None, str | None], list[str]] = defaultdict(list)
+def _renamed(gone: Iterable[Sign], come: Iterable[Sign]) -> dict[str, str]:
+    """New `gloss_id` → old one."""
+    renamed: dict[str, str] = {}
+    for columns in (("kk", "ru"), *((column,) for column in _SPELLINGS)):
+        before = _by_words((s for s in gone if s.gloss_id not in renamed.values()), columns)
+        after = _by_words((s for s in come if s.gloss_id not in renamed), columns)
+        earlier = _SPELLINGS[: _SPELLINGS.index(columns[0])]
+        for words in after.keys() & before.keys():
+            was, now = before[words], after[words]
+            if not any(getattr(was, name) and getattr(now, name) for name in earlier):
+                renamed[now.gloss_id] = was.gloss_id
+    return renamed
+
+
+def _by_words(signs: Iterable[Sign], columns: Sequence[str]) -> dict[tuple[str | None, ...], Sign]:
+    """Words of some columns → entry, where only one has them."""
+    found: dict[tuple[str | None, ...], list[Sign]] = defaultdict(list)
     for sign in signs:
-        if sign.kk or sign.ru:
-            found[sign.kk, sign.ru].append(sign.gloss_id)
-    return {words: ids[0] for words, ids in found.items() if len(ids) == 1}
+        words = tuple(getattr(sign, column) for column in columns)
+        if any(words):
+            found[words].append(sign)
+    return {words: same[0] for words, same in found.items() if len(same) == 1}
 
 
 def _about_changes(old: About | None, new: About | None) -> list[Change]:

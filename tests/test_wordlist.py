@@ -560,6 +560,23 @@ def test_what_changed(tmp_path: Path) -> None:
     assert wordlist.diff(lexicon.load(old), new=lexicon.load(old)) == ()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "kinds"),
+    [
+        ("a,су,вода,", "b,су,вадa,", ["renamed", "changed"]),  # a translation was corrected
+        ("a,,,water", "b,,,water", ["renamed"]),
+        ("a,су,,water", "b,,вода,water", ["renamed", "changed", "changed"]),
+        ("a,су,вода,water", "b,өзен,река,water", ["removed", "added"]),
+        ("a,су,,x\nc,су2,,x", "b,,,x", ["removed", "removed", "added"]),
+    ],
+)
+def test_what_was_renamed(tmp_path: Path, old: str, new: str, kinds: list[str]) -> None:
+    files = [text(tmp_path, f"gloss_id,kk,ru,en\n{rows}\n", name=name)
+             for rows, name in ((old, "o.csv"), (new, "n.csv"))]  # fmt: skip
+    found = wordlist.diff(lexicon.load(files[0]), new=lexicon.load(files[1]))
+    assert [change.kind for change in found] == kinds
+
+
 # --------------------------------------------------------------------------- formulas
 
 EVIL = ("=1+1", "+cmd|' /C calc'!A0", "@x", "-мен", "'=1", "''@y", "су;=1+1", "＝1", "a-b", "'su'")
