@@ -438,6 +438,11 @@ def test_findings_of_her_file_are_said_when_it_is_added_to(
     assert "warning: has what EAF 3.0 does not know" in words
     assert "attribute 'COLOUR' of TIER" in words
     assert "VERSION" not in words  # which the new file has
+    ecv = '<EXTERNAL_REF EXT_REF_ID="e1" TYPE="ecv" VALUE="file:./v.ecv"/></ANNOTATION_DOCUMENT>'
+    source.write_text(text.replace("</ANNOTATION_DOCUMENT>", ecv), encoding="utf-8")
+    (tmp_path / "v.ecv").write_text("<CV_RESOURCE/>")
+    words = " ".join(CliRunner().invoke(elan_app, [*command, "--replace"]).stderr.split())
+    assert f"{tmp_path / 'out' / 'hers.eaf'}: warning: the external vocabulary" in words
 
 
 def test_the_check_command(tmp_path: Path) -> None:

@@ -65,10 +65,13 @@ def export(
     ]  # fmt: skip
     _show(rows, output, title=f"{len(rows)} file(s) written")
     for e in written:
+        if not e.into:
+            continue
         # Asked of the new file: writing it has mended some of what was odd in the old one.
-        findings = elan_check.check(e.path).findings if e.into else ()
+        findings, known = elan_check.check(e.path).findings, elan_check.check(e.into).findings
         for found in findings[:_MAX_FINDINGS]:
-            say(f"{e.path}, as {e.into} before it: {found.severity}: {found.message}")
+            before = f", as {e.into} before it" if found in known else ""
+            say(f"{e.path}{before}: {found.severity}: {found.message}")
         if len(findings) > _MAX_FINDINGS:
             say(f"… and {len(findings) - _MAX_FINDINGS} more: kslds elan check {e.path}")
     say(
