@@ -18,6 +18,7 @@ from kslds.corpora.slan import read
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 from kslds.manifest import Dataset
 from kslds.recipe import read as read_recipe
+from kslds.recipe import run_ingest
 from kslds.schema import Clip
 from kslds.validate import Rules, validate
 from tests.painting import record
@@ -392,6 +393,28 @@ def test_wrong_options(tmp_path: Path, options: dict[str, str], message: str) ->
 def test_a_backslash_is_a_backslash(tmp_path: Path) -> None:
     text = old_json().replace("БЕЛГІ0", "a\\nb\\")
     assert notes(tmp_path, text)[0].label == "a\\nb\\"
+
+
+def test_three_annotators_in_a_folder_each_become_one(tmp_path: Path) -> None:
+    """Their boundaries are averaged: 60, 66 and 72 ms are 66; 2160, 2166, 2175 are 2167."""
+    recording = tmp_path / "media" / "P3.mp4"
+    recording.parent.mkdir()
+    record(recording, num_frames=112)
+    for who, start, end in (("a1", 60, 2160), ("a2", 66, 2166), ("a3", 72, 2175)):
+        text = time_json().replace(": 66,", f": {start},").replace(": 2166,", f": {end},")
+        path = tmp_path / "exports" / who / ("P3/project.json" if who == "a3" else "P3.json")
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+    (tmp_path / "r.toml").write_text(
+        '[ingest]\nmedia = "media"\nadapter = "slan"\nannotations = "exports"\n'
+        'tiers = ["Gloss"]\noptions = { annotator = "folder" }\n[consensus]\nrule = "mean"\n'
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    run_ingest(dataset, read_recipe(tmp_path / "r.toml"))
+    found = dataset.segments.sort_values("start_ms")
+    assert found[["start_ms", "end_ms"]].to_numpy().tolist() == [[66, 2167], [2387, 3341]]
+    numbers = json.loads((tmp_path / "out" / "reports" / "agreement.json").read_bytes())
+    assert numbers["annotators"] == {"a1": 2, "a2": 2, "a3": 2}
 
 
 @pytest.mark.parametrize("value", ["a'ke", "'", "''", "a'},b", "МЫС\\'ЫҚ"])

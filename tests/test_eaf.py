@@ -615,7 +615,7 @@ def test_the_adapter_has_no_options_and_goes_on_after_a_broken_file(tmp_path: Pa
     assert bad.problem[0] == "K123"
     assert bad.problem[1].startswith("b.eaf was exported by SLAN-tool")
     with pytest.raises(
-        RecipeError, match=r"the adapter 'elan' has no option 'repair'.*It has none"
+        RecipeError, match=r"the adapter 'elan' has no option 'repair'.*It has annotator"
     ):
         list(adapter("elan")(Source(files=files, options={"repair": "x"})))
 

@@ -149,6 +149,25 @@ def test_child_tiers_take_participant_and_annotator_from_above(tmp_path: Path) -
     assert (found.signer, found.annotator, found.start, found.end) == ("S1", "MM", "0", "10")
 
 
+@pytest.mark.parametrize(
+    ("option", "annotators"),
+    [("tier", ["t1", None]), ("folder", ["Айгүл", "b 2"]), ("author", ["А. Б.", None])],
+)
+def test_annotators_may_be_folders_or_authors(
+    tmp_path: Path, option: str, annotators: list[str | None]
+) -> None:
+    text = eaf(tier("gloss", "top", timed("a1", "a", "b", "x")), slots="a=0 b=10")
+    one, other = tmp_path / "Айгүл" / "r.eaf", tmp_path / "b 2" / "r.eaf"
+    for path in (one, other):
+        path.parent.mkdir()
+    signed = text.replace('AUTHOR=""', 'AUTHOR="А. Б."').replace("<TIER ", '<TIER ANNOTATOR="t1" ')
+    assert signed.count("А. Б.") == signed.count("t1") == 1
+    one.write_text(signed, encoding="utf-8")
+    other.write_text(text, encoding="utf-8")
+    source = Source(files=(one, other), options={"annotator": option})
+    assert [note.annotator for note in adapter("elan")(source)] == annotators
+
+
 def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
     for name in ("a.eaf", "b.eaf"):
         (tmp_path / name).write_text(ONE)

@@ -25,6 +25,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -92,6 +93,7 @@ STEP_MS = 40
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "repair": ("none", "eaf-times-x10"),
     "recording": ("{name}",),
+    "annotator": ("none", "folder"),
 }
 _FIXED_NAMES = frozenset({"project", "savedproject"})
 _MAX_BYTES = 64 << 20
@@ -109,7 +111,9 @@ def read(source: Source) -> Iterator[Annotation]:
     `kslds.corpora.tiers.segments` says how tiers are chosen and fields are found; the type of
     a tier (``type:text``, ``type:handshape``) is known in the newer time JSON and in projects.
     The recording is the option ``recording``, else the name of the file without its ending,
-    else, where that is the tool's ``project`` or ``savedProject``, the name of its folder.
+    else, where that is the tool's ``project`` or ``savedProject``, the name of its folder. No
+    export names an annotator; with the option ``annotator = "folder"`` it is the folder that the
+    file lies in, or the one above where the folder is called after the recording.
 
     Raises:
         MissingFile: A file is not there.
@@ -128,7 +132,8 @@ def read(source: Source) -> Iterator[Annotation]:
         )
     for path in source.files:
         tiers = _read(path, recording or _recording(path), repair=options["repair"])
-        yield from segments(tiers, source)
+        who = _annotator(path, recording) if options["annotator"] == "folder" else None
+        yield from segments(replace(tiers, annotator=who), source)
 
 
 def _recording(path: Path) -> str:
@@ -136,6 +141,12 @@ def _recording(path: Path) -> str:
     if name.casefold() in _FIXED_NAMES:
         name = path.absolute().parent.name or name
     return unicodedata.normalize("NFC", name)
+
+
+def _annotator(path: Path, recording: str | None) -> str | None:
+    folder = path.absolute().parent
+    is_recording = recording is None and path.stem.casefold() in _FIXED_NAMES
+    return text_of(folder.parent.name if is_recording else folder.name)
 
 
 def _read(path: Path, recording: str, *, repair: str) -> Tiers:
