@@ -84,7 +84,7 @@ class Imported:
     assumed: tuple[str, ...]
     """The columns among them that nobody declared."""
     unused: tuple[str, ...]
-    """Headings of the list that went nowhere."""
+    """Headings of the list that went nowhere, and columns of text without one."""
     hidden: tuple[str, ...] = ()
     """What was read, or passed over, although the spreadsheet does not show it."""
 
@@ -163,11 +163,19 @@ def read_list(
         signs=tuple(sorted(signs, key=lambda sign: sign.gloss_id)),
         columns={column: header[index] for column, index in found.items()},
         assumed=tuple(column for column in found if column not in (columns or {})),
-        unused=tuple(
-            name for n, name in enumerate(header) if name and n not in found.values()
-        ),
+        unused=tuple(_unused(rows, header, found)),
         hidden=tuple(_hidden(page, header, found)),
     )  # fmt: skip
+
+
+def _unused(
+    rows: Sequence[sheets.Row], header: Sequence[str], found: Mapping[str, int]
+) -> Iterator[str]:
+    for index, name in enumerate(header):
+        if name and index not in found.values():
+            yield name
+        elif not name and any(_clean("".join(row.cells[index : index + 1])) for row in rows[1:]):
+            yield f"column {sheets.column_name(index)}, which has no heading"
 
 
 def _hidden(page: sheets.Page, header: Sequence[str], found: Mapping[str, int]) -> Iterator[str]:

@@ -341,6 +341,13 @@ def test_hidden_rows_are_refused(tmp_path: Path) -> None:
     ]
 
 
+def test_columns_that_go_nowhere_are_told_with_or_without_a_heading(tmp_path: Path) -> None:
+    path = book(tmp_path, ["kk", None, None, "note", "ru"], ["су", None, "x", None, "вода"])
+    taken = wordlist.read_list(path, source="notes")
+    assert taken.unused == ("column C, which has no heading", "note")
+    assert [(sign.kk, sign.ru) for sign in taken.signs] == [("су", "вода")]
+
+
 def test_what_a_spreadsheet_hides_is_told(tmp_path: Path) -> None:
     workbook = openpyxl.Workbook()
     page = workbook.active
