@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 
 from defusedxml import DefusedXmlException, ElementTree
 
+from kslds.corpora.eaf_schema import IDS, KINDS, ROOT
 from kslds.errors import AnnotationError, MissingFile
 from kslds.manifest import write_bytes
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element, ParseError
 
-ROOT = "ANNOTATION_DOCUMENT"
 EPOCH = "1970-01-01T00:00:00+00:00"
 """DATE of a document that states none."""
 
@@ -41,80 +41,6 @@ STEREOTYPES: Mapping[str, str] = {
 }
 """The constraints that linguistic types may have, described in ELAN's words."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """What EAF 3.0 allows an element to have."""
-
-    required: tuple[str, ...] = ()
-    """Attributes that have to be there."""
-    optional: tuple[str, ...] = ()
-    children: tuple[str, ...] = ()
-    """In the order that the schema asks for."""
-
-
-def _kind(required: str = "", optional: str = "", children: str = "") -> Kind:
-    parts = (tuple(text.split()) for text in (required, optional, children))
-    return Kind(**dict(zip(("required", "optional", "children"), parts, strict=True)))
-
-
-_OF_NOTES = "EXT_REF LANG_REF CVE_REF"
-_OF_LINKS = "REF_LINK_NAME EXT_REF LANG_REF CVE_REF REF_TYPE"
-KINDS: Mapping[str, Kind] = {
-    ROOT: _kind(
-        "DATE AUTHOR VERSION", "FORMAT",
-        "LICENSE HEADER TIME_ORDER TIER LINGUISTIC_TYPE LOCALE LANGUAGE CONSTRAINT "
-        "CONTROLLED_VOCABULARY LEXICON_REF REF_LINK_SET EXTERNAL_REF",
-    ),
-    "LICENSE": _kind("", "LICENSE_URL"),
-    "HEADER": _kind(
-        "", "MEDIA_FILE TIME_UNITS", "MEDIA_DESCRIPTOR LINKED_FILE_DESCRIPTOR PROPERTY"
-    ),
-    "MEDIA_DESCRIPTOR": _kind(
-        "MEDIA_URL MIME_TYPE", "RELATIVE_MEDIA_URL TIME_ORIGIN EXTRACTED_FROM"
-    ),
-    "LINKED_FILE_DESCRIPTOR": _kind(
-        "LINK_URL MIME_TYPE", "RELATIVE_LINK_URL TIME_ORIGIN ASSOCIATED_WITH"
-    ),
-    "PROPERTY": _kind("", "NAME"),
-    "TIME_ORDER": _kind("", "", "TIME_SLOT"),
-    "TIME_SLOT": _kind("TIME_SLOT_ID", "TIME_VALUE"),
-    "TIER": _kind(
-        "TIER_ID LINGUISTIC_TYPE_REF",
-        "PARTICIPANT ANNOTATOR DEFAULT_LOCALE PARENT_REF EXT_REF LANG_REF", "ANNOTATION",
-    ),
-    "ANNOTATION": _kind("", "", "ALIGNABLE_ANNOTATION REF_ANNOTATION"),
-    "ALIGNABLE_ANNOTATION": _kind(
-        "ANNOTATION_ID TIME_SLOT_REF1 TIME_SLOT_REF2", f"SVG_REF {_OF_NOTES}", "ANNOTATION_VALUE"
-    ),
-    "REF_ANNOTATION": _kind(
-        "ANNOTATION_ID ANNOTATION_REF", f"PREVIOUS_ANNOTATION {_OF_NOTES}", "ANNOTATION_VALUE"
-    ),
-    "ANNOTATION_VALUE": _kind(),
-    "LINGUISTIC_TYPE": _kind(
-        "LINGUISTIC_TYPE_ID",
-        "TIME_ALIGNABLE CONSTRAINTS GRAPHIC_REFERENCES CONTROLLED_VOCABULARY_REF EXT_REF "
-        "LEXICON_REF",
-    ),
-    "LOCALE": _kind("LANGUAGE_CODE", "COUNTRY_CODE VARIANT"),
-    "LANGUAGE": _kind("LANG_ID", "LANG_DEF LANG_LABEL"),
-    "CONSTRAINT": _kind("STEREOTYPE", "DESCRIPTION"),
-    "CONTROLLED_VOCABULARY": _kind("CV_ID", "EXT_REF", "DESCRIPTION CV_ENTRY_ML"),
-    "DESCRIPTION": _kind("LANG_REF"),
-    "CV_ENTRY_ML": _kind("CVE_ID", "EXT_REF", "CVE_VALUE"),
-    "CVE_VALUE": _kind("LANG_REF", "DESCRIPTION"),
-    "LEXICON_REF": _kind(
-        "LEX_REF_ID NAME TYPE URL LEXICON_ID LEXICON_NAME", "DATCAT_ID DATCAT_NAME"
-    ),
-    "REF_LINK_SET": _kind(
-        "LINK_SET_ID", "LINK_SET_NAME EXT_REF LANG_REF CV_REF", "CROSS_REF_LINK GROUP_REF_LINK"
-    ),
-    "CROSS_REF_LINK": _kind("REF_LINK_ID REF1 REF2", f"DIRECTIONALITY {_OF_LINKS}"),
-    "GROUP_REF_LINK": _kind("REF_LINK_ID REFS", _OF_LINKS),
-    "EXTERNAL_REF": _kind("EXT_REF_ID TYPE VALUE"),
-}  # fmt: skip
-"""Every element of EAF 3.0, as its schema has it (EAFv3.0.xsd)."""
-
 SECTIONS = KINDS[ROOT].children
 """The elements below the outermost one, in the order that the schema asks for."""
 
@@ -122,9 +48,6 @@ _HOLD_TEXT = frozenset({
     "ANNOTATION_VALUE", "CROSS_REF_LINK", "CVE_VALUE", "CV_ENTRY", "DESCRIPTION",
     "GROUP_REF_LINK", "LICENSE", "PROPERTY",
 })  # fmt: skip
-IDS = ("TIME_SLOT_ID", "ANNOTATION_ID", "LANGUAGE_CODE", "LANG_ID", "STEREOTYPE", "EXT_REF_ID",
-       "LEX_REF_ID", "LINK_SET_ID", "REF_LINK_ID")  # fmt: skip
-"""Attributes whose values must all differ throughout a document (``xs:ID``)."""
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"

@@ -10,7 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kslds.corpora.eaf import IDS, KINDS, STEREOTYPES, Node, document_of, parse
+from kslds.corpora.eaf import STEREOTYPES, document_of, parse
+from kslds.corpora.eaf_schema import beyond_schema
 from kslds.corpora.elan import external_vocabulary, is_slan, tiers_of
 from kslds.corpora.table import listed
 from kslds.corpora.tiers import Tiers
@@ -147,119 +148,8 @@ def _structure(root: Element, path: Path) -> Iterator[tuple[str, str]]:
     except AnnotationError as error:
         yield "warning", error.what.replace(str(path), "the file")
     else:
-        for message in _beyond_schema(document.root):
+        for message in beyond_schema(document.root):
             yield "warning", message
-
-
-_CHOICES = {
-    ("HEADER", "TIME_UNITS"): {"milliseconds", "PAL-frames", "NTSC-frames"},
-    ("EXTERNAL_REF", "TYPE"): {"iso12620", "ecv", "cve_id", "lexen_id", "resource_url"},
-    ("CROSS_REF_LINK", "DIRECTIONALITY"): {"undirected", "unidirectional", "bidirectional"},
-    ("LINGUISTIC_TYPE", "TIME_ALIGNABLE"): {"true", "false", "1", "0"},
-    ("LINGUISTIC_TYPE", "GRAPHIC_REFERENCES"): {"true", "false", "1", "0"},
-}
-_NEEDED = {
-    "ANNOTATION": "ALIGNABLE_ANNOTATION REF_ANNOTATION",
-    "ALIGNABLE_ANNOTATION": "ANNOTATION_VALUE",
-    "REF_ANNOTATION": "ANNOTATION_VALUE",
-    "CV_ENTRY_ML": "CVE_VALUE",
-}
-"""Elements that have to hold another; all but the last hold one only."""
-_NAMED_BY = {
-    "LANG_REF": "LANGUAGE/@LANG_ID",
-    "EXT_REF": "EXTERNAL_REF/@EXT_REF_ID",
-    "DEFAULT_LOCALE": "LOCALE/@LANGUAGE_CODE",
-    "LEXICON_REF": "LEXICON_REF/@LEX_REF_ID",
-    "CONSTRAINTS": "CONSTRAINT/@STEREOTYPE",
-    "PREVIOUS_ANNOTATION": "REF_ANNOTATION/@ANNOTATION_ID",
-}
-"""Attributes that name something else of the document, and what."""
-_ID = re.compile(r"[^\W\d][\w.\-·]*")
-"""What XML takes for an id (``xs:ID``)."""
-_ORIGIN = re.compile("[+-]?[0-9]+")
-
-
-def _beyond_schema(root: Node) -> Iterator[str]:
-    """Where a document of 3.0 is not as the schema has it, so far as nothing else tells."""
-    found: dict[str, Counter[str]] = {what: Counter() for what in _BEYOND}
-    values: dict[str, set[str]] = {}
-    places: dict[str, list[str]] = {}
-    waiting = [root]
-    for item in waiting:  # grows while it is read
-        for name, value in item.attributes:
-            values.setdefault(f"{item.tag}/@{name}", set()).add(value)
-            if name in IDS:
-                places.setdefault(value, []).append(name)
-        for what, told in _odd(item):
-            found[what][told] += 1
-        waiting.extend(child for child in item.children if child.tag in KINDS)
-    notes = ("ALIGNABLE_ANNOTATION/@ANNOTATION_ID", "REF_ANNOTATION/@ANNOTATION_ID")
-    links = ("CROSS_REF_LINK/@REF_LINK_ID", "GROUP_REF_LINK/@REF_LINK_ID")
-    linked = {value for place in (*notes, *links) for value in values.get(place, ())}
-    for place, used in values.items():
-        attribute = place.rpartition("@")[2]
-        if attribute in ("REF1", "REF2", "REFS"):
-            known = linked
-        elif attribute in _NAMED_BY:
-            known = values.get(_NAMED_BY[attribute], set())
-        else:
-            continue
-        lost = {key for value in used for key in value.split()} - known
-        for key in lost:
-            found["lost"][f"{attribute} {key!r:.60}"] += 1
-    for key, attributes in places.items():
-        # Of slots and annotations `_structure` tells, for they are lost.
-        if len(attributes) > 1 and {*attributes} not in ({"TIME_SLOT_ID"}, {"ANNOTATION_ID"}):
-            found["twice"][f"{key!r:.60}"] = len(attributes)
-    for what, message in _BEYOND.items():
-        texts = [f"{text} ({n})" if n > 1 else text for text, n in sorted(found[what].items())]
-        if texts:
-            more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-            yield f"{message}: {', '.join(texts[:_SHOWN])}{more}"
-
-
-_SHOWN = 20
-_BEYOND = {
-    "unknown": "has what EAF 3.0 does not know, and what ELAN may lose",
-    "missing": "lacks what EAF 3.0 asks for",
-    "value": "has values that EAF 3.0 does not allow",
-    "lost": "refers to what is not there",
-    "twice": "has ids that are not the only ones",
-}
-
-
-def _odd(item: Node) -> Iterator[tuple[str, str]]:
-    """What is wrong with one element: a key of `_BEYOND`, and in words."""
-    kind = KINDS[item.tag]
-    names = [name for name, _ in item.attributes]
-    for name in names:
-        if name not in kind.required and name not in kind.optional:
-            yield "unknown", f"attribute {name!r:.60} of {item.tag}"
-    for name in kind.required:
-        if name not in names:
-            yield "missing", f"attribute {name!r} of {item.tag}"
-    for name, value in item.attributes:
-        allowed = _CHOICES.get((item.tag, name))
-        if (
-            (name in IDS and not _ID.fullmatch(value))
-            or (name in _NAMED_BY and not value.strip())
-            or (name == "TIME_ORIGIN" and not _ORIGIN.fullmatch(value))
-            or (allowed is not None and value not in allowed)
-        ):
-            yield "value", f"{name} {value!r:.60} of {item.tag}"
-    entries = Counter(child.get("CVE_ID") for child in item.children if child.tag == "CV_ENTRY_ML")
-    for key, number in entries.items():
-        if number > 1:
-            yield "twice", f"{key!r:.60} of vocabulary {item.get('CV_ID')!r:.60}"
-    tags = Counter(child.tag for child in item.children)
-    for tag, number in tags.items():
-        if tag not in kind.children:
-            yield "unknown", f"element {tag!r:.60} in {item.tag}"
-        elif number > 1 and item.tag in _NEEDED and item.tag != "CV_ENTRY_ML":
-            yield "unknown", f"more than one {tag} in {item.tag}"
-    needed = _NEEDED.get(item.tag, "").split()
-    if needed and not tags.keys() & set(needed):
-        yield "missing", f"element {' or '.join(needed)} in {item.tag}"
 
 
 def _entries(root: Element) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,6 @@ from urllib.parse import quote
 from kslds.corpora import Source
 from kslds.corpora.eaf import (
     EPOCH,
-    ROOT,
     STEREOTYPES,
     Document,
     Node,
@@ -44,6 +43,7 @@ from kslds.corpora.eaf import (
     to_bytes,
     undetermined_language,
 )
+from kslds.corpora.eaf_schema import ROOT
 from kslds.corpora.elan import TIER_PROPERTY, Links
 from kslds.corpora.elan import media as media_of
 from kslds.corpora.tiers import OURS, names_of
