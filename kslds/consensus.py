@@ -81,6 +81,11 @@ class ConsensusOptions:
                 f"[consensus] weights: that of {wrong[0]!r} is {self.weights[wrong[0]]}; expected "
                 "a number above 0."
             )
+        if self.rule == "none" and (self.min_annotators > 1 or self.disagreement == "drop"):
+            raise RecipeError(
+                "[consensus] min_annotators and disagreement belong to a rule, and there is none.",
+                hint='Add one, such as rule = "mean".',
+            )
         if bool(self.weights) != (self.rule == "weighted"):
             raise RecipeError('[consensus] weights belong to rule = "weighted", and it needs them.')
 

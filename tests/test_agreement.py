@@ -238,6 +238,8 @@ def test_the_same_consensus_twice_is_one_segment() -> None:
         ({"min_iou": 0.0}, "min_iou = 0.0"),
         ({"min_annotators": 0}, "min_annotators = 0"),
         ({"rule": "weighted", "weights": {"a": 0}}, "that of 'a' is 0"),
+        ({"min_annotators": 2}, "min_annotators and disagreement belong to a rule"),
+        ({"disagreement": "drop"}, "min_annotators and disagreement belong to a rule"),
         ({"rule": "weighted"}, "weights belong"),
         ({"rule": "mean", "weights": {"a": 2}}, "weights belong"),
     ],

@@ -112,7 +112,11 @@ def check(path: Path, *, external: dict[Path, Element] | None = None) -> Checked
 
 def _structure(root: Element, path: Path) -> Iterator[tuple[str, str]]:
     if is_slan(root):
-        yield "error", "exported by SLAN-tool: its times are ten times too small"
+        yield (
+            "error",
+            "exported by SLAN-tool: its times are ten times too small; "
+            'adapter = "slan" offers a repair',
+        )
     elif "VERSION" not in root.attrib:
         yield "warning", "states no VERSION"
     several = [tag for tag in ("HEADER", "TIME_ORDER") if len(root.findall(tag)) > 1]
