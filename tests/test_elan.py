@@ -675,6 +675,16 @@ def test_an_empty_value_is_looked_up_in_its_vocabulary(
     assert (found.label, found.emotion) == ("hold", expected)
 
 
+def test_the_language_of_an_annotation_goes_before_that_of_its_tier(tmp_path: Path) -> None:
+    for own, expected in (("", "happy"), (' LANG_REF="kaz"', "қуаныш")):
+        text = eaf(
+            tier("gloss", "feeling", timed("a1", "a", "b", "", f' CVE_REF="e1"{own}'),
+                 LANG_REF="eng"),
+            slots="a=0 b=10",
+        )  # fmt: skip
+        assert [note.label for note in notes(tmp_path, text)] == [expected]
+
+
 def test_vocabularies_of_before_2_8(tmp_path: Path) -> None:
     old = '<CONTROLLED_VOCABULARY CV_ID="phases"><CV_ENTRY>x</CV_ENTRY></CONTROLLED_VOCABULARY>'
     text = eaf(tier("gloss", "phase", timed("a1", "a", "b", "")), slots="a=0 b=1", tail=TYPES + old)

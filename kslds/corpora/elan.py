@@ -412,7 +412,8 @@ def _tiers(root: Element, vocabularies: _Vocabularies) -> list[tuple[int, Tier]]
         for number, item in enumerate(element.iterfind("ANNOTATION/*"), start=1):
             value = _inner_text(item.find("ANNOTATION_VALUE"))
             if value is None and cv is not None:
-                value = vocabularies.value(cv, item, language=language)
+                spoken = item.get("LANG_REF") or language
+                value = vocabularies.value(cv, item, language=spoken)
             aligned = item.tag == "ALIGNABLE_ANNOTATION"
             note = Note(
                 key=item.get("ANNOTATION_ID") or f"{place}.{number}",
