@@ -474,6 +474,20 @@ def test_a_name_that_is_not_spelled_out_is_explained(tmp_path: Path) -> None:
     assert written.endswith("Айгүл")
 
 
+def test_annotators_who_never_meet_are_compared_in_nothing(tmp_path: Path) -> None:
+    rows = [("a", 0, 200, "су"), ("b", 300, 500, "су"), ("c", 600, 800, "әке")]
+    dataset = ingested(tmp_path, rows, '[consensus]\nrule = "median"\n')
+    assert dataset.segments["annotator"].tolist().count("consensus") == 0
+    numbers = json.loads((dataset.root / "reports" / "agreement.json").read_bytes())
+    assert (numbers["iou"], numbers["labels"]["krippendorff_alpha"]) == (None, None)
+    assert [(p["shared"], p["only_a"], p["only_b"], p["cohen_kappa"]) for p in numbers["pairs"]] == [
+        (0, 1, 1, None)
+    ] * 3  # fmt: skip
+    page = report.report(dataset).read_text(encoding="utf-8")
+    assert "No two annotators have drawn the same sign" in page
+    assert "To look at: labels differ: none." in page
+
+
 def test_without_a_rule_everything_is_kept_and_measured(tmp_path: Path) -> None:
     dataset = ingested(tmp_path, ROWS)
     assert len(dataset.segments) == 6
