@@ -288,6 +288,25 @@ def test_her_file_is_kept_and_her_corrections_come_back(
     assert found == {("әке", None, 0, 300), ("су", None, 200, 400), (None, "БАР", 400, 700)}
 
 
+def test_her_external_vocabulary_goes_with_her_file(tmp_path: Path, dataset: Dataset) -> None:
+    source = hers(tmp_path)
+    ecv = '<EXTERNAL_REF EXT_REF_ID="e1" TYPE="ecv" VALUE="file:./cv/v.ecv"/></ANNOTATION_DOCUMENT>'
+    text = source.read_text(encoding="utf-8").replace("</ANNOTATION_DOCUMENT>", ecv)
+    source.write_text(text, encoding="utf-8")
+    vocabulary = tmp_path / "cv" / "v.ecv"
+    vocabulary.parent.mkdir()
+    vocabulary.write_text("<CV_RESOURCE/>")
+    out = tmp_path / "out"
+    export(dataset, out=out, into=[source])
+    assert (out / "cv" / "v.ecv").read_bytes() == vocabulary.read_bytes()
+    assert check(out / "hers.eaf").findings == []
+    (out / "cv" / "v.ecv").write_text("<CV_RESOURCE />")
+    with pytest.raises(UsageError, match=r"v\.ecv is there already"):
+        export(dataset, out=out, into=[source])
+    export(dataset, out=out, into=[source], replace=True)
+    assert (out / "cv" / "v.ecv").read_bytes() == vocabulary.read_bytes()
+
+
 def test_times_are_moved_by_the_origin_of_her_recording(
     tmp_path: Path, media: Path, dataset: Dataset
 ) -> None:
@@ -440,9 +459,10 @@ def test_findings_of_her_file_are_said_when_it_is_added_to(
     assert "VERSION" not in words  # which the new file has
     ecv = '<EXTERNAL_REF EXT_REF_ID="e1" TYPE="ecv" VALUE="file:./v.ecv"/></ANNOTATION_DOCUMENT>'
     source.write_text(text.replace("</ANNOTATION_DOCUMENT>", ecv), encoding="utf-8")
-    (tmp_path / "v.ecv").write_text("<CV_RESOURCE/>")
     words = " ".join(CliRunner().invoke(elan_app, [*command, "--replace"]).stderr.split())
-    assert f"{tmp_path / 'out' / 'hers.eaf'}: warning: the external vocabulary" in words
+    assert (
+        f"{tmp_path / 'out' / 'hers.eaf'}, as {source} before it: warning: the external v" in words
+    )
 
 
 def test_the_check_command(tmp_path: Path) -> None:
