@@ -1,110 +1,30 @@
-"""Several annotators: how well they agree, and one segment out of what they drew.
+"""How well several annotators agree, in numbers and in lists for review.
 
-**Which segments mean the same sign.** Segments are compared within one recording, signer and
-tier, those with a label apart from sentences. The measure is IoU, the time that two segments
-share over the time that they cover together. Every pair of segments by different annotators with
-``IoU >= min_iou`` is looked at, the highest IoU first; among equals those that say the same
-come first, then the earlier ones. The groups of the two are joined if no annotator is in both
-and every pair across them has ``IoU >= min_iou``. So a group holds at most one segment of each
-annotator, all of them overlap, and the names of annotators change nothing. For two annotators
-whose own segments do not overlap and ``min_iou`` above 0.5 this is the one possible matching.
-Where some rows name an annotator, those that name none count as by one more.
-
-**What comes of a group.** Its boundaries are the mean, the median or the weighted mean of its
-members', in ms, halves rounded up; its label is the one with the most votes. Labels are compared
-as the lexicon reads them, so that two spellings of one sign agree.
+`kslds.consensus` says which segments mean the same sign, and makes one of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
 from kslds.codes import CODES
+from kslds.consensus import UNNAMED, ConsensusOptions, Outcome, iou, judge, order, said
 from kslds.errors import RecipeError
 from kslds.lexicon import Lexicon
-from kslds.manifest import (
-    Dataset,
-    canonical_json,
-    key_of,
-    readable_json,
-    write_bytes,
-    write_spreadsheet,
-)
+from kslds.manifest import Dataset, key_of, readable_json, write_bytes, write_spreadsheet
 from kslds.schema import DrawnSegment, Dropped, Issue, Recording, Segment
 
 _MAX_LISTED = 200
 _MAX_FURTHEST = 20
-_UNNAMED = "(unnamed)"
-"""Stands for the annotator of rows that name none; it is not a key."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConsensusOptions:
-    """The `[consensus]` part of a recipe: what is made of segments by several annotators.
-
-    Raises:
-        RecipeError: A value is out of range.
-    """
-
-    rule: str = "none"
-    """The boundaries of a group: their ``mean`` (as in SlovoExt), ``median`` or ``weighted``
-    mean; ``none`` keeps every annotator's segment."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Annotator → weight in means and votes, for ``weighted``; 1 where it is not named."""
-    labels: str = "majority"
-    """How a group gets its label; with the rule ``weighted`` the votes have weights too."""
-    min_iou: float = 0.5
-    """Segments that overlap less are not the same sign."""
-    min_annotators: int = 1
-    """Groups with fewer annotators are dropped (K143)."""
-    disagreement: str = "keep"
-    """A group whose votes are tied (K142): ``keep`` takes the first of the tied labels in
-    alphabetical order, ``drop`` leaves the group out."""
-    tiers: str = "same"
-    """``same`` compares segments of one tier only; ``any`` suits ELAN files in which every
-    annotator has a tier."""
-
-    def __post_init__(self) -> None:
-        for key, known in (
-            ("rule", ("none", "mean", "median", "weighted")),
-            ("labels", ("majority",)),
-            ("disagreement", ("keep", "drop")),
-            ("tiers", ("same", "any")),
-        ):
-            if getattr(self, key) not in known:
-                raise RecipeError(
-                    f"[consensus] {key} = {getattr(self, key)!r} is not one of {', '.join(known)}."
-                )
-        if not 0 < self.min_iou <= 1:
-            raise RecipeError(f"[consensus] min_iou = {self.min_iou}: expected above 0, up to 1.")
-        if self.min_annotators < 1:
-            raise RecipeError(f"[consensus] min_annotators = {self.min_annotators}: expected 1 up.")
-        wrong = [name for name, weight in self.weights.items() if not 0 < weight < 1e6]
-        if wrong:
-            raise RecipeError(
-                f"[consensus] weights: that of {wrong[0]!r} is {self.weights[wrong[0]]}; expected "
-                "a number above 0."
-            )
-        if bool(self.weights) != (self.rule == "weighted"):
-            raise RecipeError('[consensus] weights belong to rule = "weighted", and it needs them.')
-
 
 # --------------------------------------------------------------------------- measures
-
-
-def iou(a: Segment, b: Segment) -> float:
-    """Time that two segments share over the time that they cover together, 0 to 1."""
-    shared = min(a.end_ms, b.end_ms) - max(a.start_ms, b.start_ms)
-    return max(0, shared) / (a.end_ms - a.start_ms + b.end_ms - b.start_ms - max(0, shared))
 
 
 def krippendorff_alpha(units: Iterable[Sequence[str]]) -> float | None:
@@ -157,204 +77,6 @@ def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
     return float(Fraction(n * sum(a == b for a, b in pairs) - chance, n * n - chance))
 
 
-# --------------------------------------------------------------------------- groups
-
-
-def _content(segment: Segment) -> tuple[int | str, ...]:
-    """All that a segment says, without who said it."""
-    texts = (segment.label, segment.emotion, segment.sentence, segment.translation,
-             segment.published_split, segment.tier)  # fmt: skip
-    return (segment.start_ms, segment.end_ms, *(text or "" for text in texts))
-
-
-def _order(segment: Segment) -> tuple[tuple[int | str, ...], str]:
-    return _content(segment), segment.annotator or ""
-
-
-def group(segments: Iterable[Segment], *, options: ConsensusOptions) -> list[tuple[Segment, ...]]:
-    """Segments that mean the same sign, by the rule that the module states.
-
-    Returns:
-        Groups, each in the order of time and content; every segment is in exactly one.
-    """
-    lines: dict[tuple[str, str, str, bool], list[Segment]] = defaultdict(list)
-    for segment in segments:
-        tier = segment.tier or "" if options.tiers == "same" else ""
-        key = (segment.recording_id, segment.signer_id or "", tier, segment.label is None)
-        lines[key].append(segment)
-    found: list[tuple[Segment, ...]] = []
-    for key in sorted(lines):
-        line = sorted(lines[key], key=_order)
-        found += _group_line(line, min_iou=options.min_iou)
-    return found
-
-
-def _group_line(line: Sequence[Segment], *, min_iou: float) -> list[tuple[Segment, ...]]:
-    pairs = []
-    for i, a in enumerate(line):
-        for j in range(i + 1, len(line)):
-            b = line[j]
-            if b.start_ms >= a.end_ms:
-                break
-            if a.annotator != b.annotator and (shared := iou(a, b)) >= min_iou:
-                first, second = _content(a), _content(b)
-                rank = (-shared, first != second, a.label != b.label, first, second)
-                pairs.append((rank, i, j))
-    groups: dict[int, list[int]] = {i: [i] for i in range(len(line))}
-    for _, i, j in sorted(pairs):
-        one, other = groups[i], groups[j]
-        if one is other or {line[k].annotator for k in one} & {line[k].annotator for k in other}:
-            continue
-        if all(iou(line[k], line[m]) >= min_iou for k in one for m in other):
-            joined = sorted([*one, *other])
-            groups.update(dict.fromkeys(joined, joined))
-    return [tuple(line[k] for k in members) for i, members in groups.items() if i == members[0]]
-
-
-# --------------------------------------------------------------------------- consensus
-
-
-def _half_up(value: Fraction) -> int:
-    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
-
-
-def _boundary(times: Sequence[int], weights: Sequence[Fraction], *, rule: str) -> int:
-    """One time out of several, in ms; a half is rounded up."""
-    if rule == "median":
-        ordered, middle = sorted(times), len(times) // 2
-        return _half_up(Fraction(ordered[middle] + ordered[-1 - middle], 2))
-    total = sum((t * w for t, w in zip(times, weights, strict=True)), Fraction(0))
-    return _half_up(total / sum(weights, Fraction(0)))
-
-
-def _vote(
-    values: Sequence[str | None],
-    weights: Sequence[Fraction],
-    *,
-    same: Callable[[str], str] = lambda value: value,
-) -> tuple[str | None, bool]:
-    """The value with the most votes, and whether others have as many; those of None are not cast.
-
-    Among spellings that are the `same` one, that with the most votes stands for them.
-    """
-    votes: dict[str, dict[str, Fraction]] = defaultdict(lambda: defaultdict(Fraction))
-    for value, weight in zip(values, weights, strict=True):
-        if value is not None:
-            votes[same(value)][value] += weight
-    if not votes:
-        return None, False
-    totals = {key: sum(spelled.values()) for key, spelled in votes.items()}
-    best = sorted(key for key, total in totals.items() if total == max(totals.values()))
-    spelled = votes[best[0]]
-    return min(spelled, key=lambda text: (-spelled[text], text)), len(best) > 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    """What became of a group."""
-
-    members: tuple[Segment, ...]
-    kept: tuple[Segment, ...]
-    """The consensus segment, the members as they were, or nothing."""
-    dropped: tuple[tuple[Segment, str, str], ...] = ()
-    """Segment, code and reason."""
-    tied: tuple[str, ...] = ()
-    """What the votes were tied on: ``label``, ``emotion``."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Judge:
-    """Makes one segment of a group."""
-
-    options: ConsensusOptions
-    same: Callable[[str], str]
-    """Label → what it is compared by."""
-
-    def _weights(self, members: Sequence[Segment]) -> list[Fraction]:
-        named = {key_of(n, prefix="annotator"): w for n, w in self.options.weights.items()}
-        return [Fraction(str(named.get(m.annotator or "", 1))) for m in members]
-
-    def judge(self, members: tuple[Segment, ...]) -> _Outcome:
-        """The outcome for one group."""
-        options, weights = self.options, self._weights(members)
-        values: dict[str, Any] = {}
-        tied = []
-        for name in ("label", "emotion", "sentence", "translation", "tier", "published_split"):
-            same = self.same if name == "label" else str
-            values[name], tie = _vote([getattr(m, name) for m in members], weights, same=same)
-            if tie and name in ("label", "emotion"):
-                tied.append(name)
-        number = len(members)
-        if options.rule == "none":
-            return _Outcome(members=members, kept=members, tied=tuple(tied))
-        if number < options.min_annotators:
-            reason = f"{number} of {options.min_annotators} annotators marked it"
-            return self._drop(members, "K143", reason)
-        if number == 1:
-            return _Outcome(members=members, kept=members)
-        if tied and options.disagreement == "drop":
-            what = "; ".join(said(members, name) for name in tied)
-            return self._drop(members, "K142", what, tied=tied)
-        lead = members[0]
-        values |= {
-            "recording_id": lead.recording_id,
-            "signer_id": lead.signer_id,
-            "start_ms": _boundary([m.start_ms for m in members], weights, rule=options.rule),
-            "end_ms": _boundary([m.end_ms for m in members], weights, rule=options.rule),
-            "annotator": "consensus",
-        }
-        side = values.pop("published_split")
-        made = Segment(
-            segment_id=f"seg_{hashlib.sha256(canonical_json(values)).hexdigest()[:16]}",
-            published_split=side,
-            source=" + ".join(sorted(m.source for m in members)),
-            **values,
-        )
-        folded = tuple(
-            (m, "K141", f"part of {made.segment_id}, together with {lead.source}")
-            for m in members[1:]
-        )
-        return _Outcome(members=members, kept=(made,), dropped=folded, tied=tuple(tied))
-
-    def _drop(
-        self, members: tuple[Segment, ...], code: str, reason: str, *, tied: Sequence[str] = ()
-    ) -> _Outcome:
-        dropped = tuple((m, code, reason) for m in members)
-        return _Outcome(members=members, kept=(), dropped=dropped, tied=tuple(tied))
-
-
-def said(members: Iterable[Segment], name: str) -> str:
-    """Who gave which label (or emotion), for people: ``a: су, b: әке``."""
-    pairs = ((m.annotator or _UNNAMED, getattr(m, name) or "nothing") for m in members)
-    return ", ".join(f"{annotator}: {value}" for annotator, value in sorted(pairs))
-
-
-def judge(
-    segments: Iterable[Segment], *, options: ConsensusOptions, same: Callable[[str], str] = str
-) -> list[_Outcome]:
-    """Group segments, and decide what becomes of each group.
-
-    Where two groups come to the very same segment, the later one becomes part of the first.
-
-    Args:
-        segments: Of all annotators.
-        options: The rule.
-        same: Label → what labels are compared by.
-    """
-    made = _Judge(options=options, same=same)
-    outcomes: list[_Outcome] = []
-    seen: set[str] = set()
-    for members in group(segments, options=options):
-        outcome = made.judge(members)
-        twins = [s for s in outcome.kept if s.segment_id in seen]
-        if twins:
-            again = (members[0], "K141", f"part of {twins[0].segment_id}, which is the same")
-            outcome = dataclasses.replace(outcome, kept=(), dropped=(again, *outcome.dropped))
-        seen |= {s.segment_id for s in outcome.kept}
-        outcomes.append(outcome)
-    return outcomes
-
-
 # --------------------------------------------------------------------------- numbers
 
 
@@ -397,18 +119,18 @@ def _labels_of(
     }
 
 
-def _worked(outcomes: Iterable[_Outcome]) -> dict[str, set[str]]:
+def _worked(outcomes: Iterable[Outcome]) -> dict[str, set[str]]:
     """Annotator → the recordings on which they drew anything."""
     where: dict[str, set[str]] = defaultdict(set)
     for outcome in outcomes:
         for m in outcome.members:
-            where[m.annotator or _UNNAMED].add(m.recording_id)
+            where[m.annotator or UNNAMED].add(m.recording_id)
     return where
 
 
 def _without(members: Sequence[Segment], *, where: Mapping[str, set[str]]) -> list[str]:
     """Who has worked on the recording of a group and is not in it."""
-    found = {m.annotator or _UNNAMED for m in members}
+    found = {m.annotator or UNNAMED for m in members}
     recording = members[0].recording_id
     return sorted(a for a in where if a not in found and recording in where[a])
 
@@ -423,7 +145,7 @@ def _pair_numbers(
     shared: dict[tuple[str, str], list[tuple[Segment, Segment]]] = defaultdict(list)
     alone = Counter[tuple[str, str]]()
     for members in groups:
-        found = {m.annotator or _UNNAMED: m for m in members}
+        found = {m.annotator or UNNAMED: m for m in members}
         for a, b in combinations(sorted(found), 2):
             shared[a, b].append((found[a], found[b]))
         alone.update((a, b) for a in found for b in _without(members, where=where))
@@ -456,7 +178,7 @@ def _mean_apart(pairs: Sequence[tuple[Segment, Segment]], name: str) -> float | 
 
 
 def _numbers(
-    outcomes: Sequence[_Outcome],
+    outcomes: Sequence[Outcome],
     *,
     options: ConsensusOptions,
     same: Callable[[str], str],
@@ -464,7 +186,7 @@ def _numbers(
 ) -> dict[str, Any]:
     groups, where = [o.members for o in outcomes], _worked(outcomes)
     apart = [found for members in groups if (found := _apart(members))]
-    drawn = Counter(m.annotator or _UNNAMED for members in groups for m in members)
+    drawn = Counter(m.annotator or UNNAMED for members in groups for m in members)
     return {
         "rule": options.rule,
         "min_iou": options.min_iou,
@@ -492,7 +214,7 @@ def _differs(members: Sequence[Segment], *, same: Callable[[str], str]) -> list[
 
 
 def _review(
-    outcomes: Sequence[_Outcome],
+    outcomes: Sequence[Outcome],
     *,
     same: Callable[[str], str],
     file_of: Mapping[str, str],
@@ -500,7 +222,7 @@ def _review(
 ) -> dict[str, Any]:
     """The groups that people should look at."""
 
-    def place(o: _Outcome) -> dict[str, Any]:
+    def place(o: Outcome) -> dict[str, Any]:
         first = o.members[0]
         shown = o.kept[0] if len(o.kept) == 1 else first
         return {
@@ -569,7 +291,7 @@ def consensus(
     if strangers:
         raise RecipeError(
             f"[consensus] weights names {min(strangers)!r}, who has annotated nothing.",
-            hint=f"There are {', '.join(sorted(a or _UNNAMED for a in annotators))}.",
+            hint=f"There are {', '.join(sorted(a or UNNAMED for a in annotators))}.",
         )
     reports = dataset.root / "reports"
     if len(annotators) < 2:
@@ -637,7 +359,7 @@ def _lexical(lexicon: Lexicon | None) -> Callable[[str], str]:
     return functools.cache(lambda label: lexicon.match(label, suggest=False).gloss_id or label)
 
 
-def _tie(outcome: _Outcome) -> Issue:
+def _tie(outcome: Outcome) -> Issue:
     known = CODES["K142"]
     what = "; ".join(f"{name}: {said(outcome.members, name)}" for name in outcome.tied)
     return Issue(
@@ -650,7 +372,7 @@ def _tie(outcome: _Outcome) -> Issue:
     )
 
 
-def _drawn(outcomes: Iterable[_Outcome]) -> list[DrawnSegment]:
+def _drawn(outcomes: Iterable[Outcome]) -> list[DrawnSegment]:
     rows = []
     for o in outcomes:
         for member in o.members:
@@ -669,24 +391,25 @@ _COLUMNS = (
 
 
 def _rows(
-    outcomes: Sequence[_Outcome], *, same: Callable[[str], str], file_of: Mapping[str, str]
+    outcomes: Sequence[Outcome], *, same: Callable[[str], str], file_of: Mapping[str, str]
 ) -> Iterator[Sequence[object]]:
-    """A row for each group, for a spreadsheet."""
+    """A row for each group, for a spreadsheet; what is of each annotator is in one order."""
     yield _COLUMNS
     where = _worked(outcomes)
     for o in sorted(outcomes, key=lambda o: (file_of.get(o.members[0].recording_id, ""),
-                                             _order(o.members[0]))):  # fmt: skip
+                                             order(o.members[0]))):  # fmt: skip
         first, apart = o.members[0], _apart(o.members)
+        people = sorted(o.members, key=lambda m: m.annotator or UNNAMED)
         one = o.kept[0] if len(o.kept) == 1 else None
         distances = [f"{value:.4g}" for value in apart] if apart else ["", "", ""]
         yield (
             file_of.get(first.recording_id, first.recording_id), first.tier, first.signer_id,
             (one or first).start_ms, (one or first).end_ms,
-            " ".join(sorted(m.annotator or _UNNAMED for m in o.members)), len(o.members),
+            " ".join(m.annotator or UNNAMED for m in people), len(people),
             *distances, said(o.members, "label" if first.label else "sentence"),
             said(o.members, "emotion") if any(m.emotion for m in o.members) else "",
             " ".join(_differs(o.members, same=same)), " ".join(_without(o.members, where=where)),
             one.segment_id if one else "kept apart" if o.kept else "dropped",
-            one.label if one else "", " ".join(m.segment_id for m in o.members),
-            " + ".join(m.source for m in o.members),
+            one.label if one else "", " ".join(m.segment_id for m in people),
+            " + ".join(m.source for m in people),
         )  # fmt: skip

@@ -71,11 +71,12 @@ def resolve(row: Annotation, *, recording: Recording, timing: Timing, rounding: 
         raise Problem("K113", f"start and end are both {row.start}")
     if a < -tolerance or b > limit + tolerance or a >= limit:
         code = "K117" if recording.damage and b > limit else "K114"
-        held = (
-            f"the damaged file holds {limit}"
-            if code == "K117"
-            else f"the recording ends at {limit}"
-        )
+        if code == "K117":
+            held = f"the damaged file holds {limit}"
+        elif b <= limit + tolerance and a < limit:
+            held = "the recording starts at 0"
+        else:
+            held = f"the recording ends at {limit}"
         raise Problem(code, f"[{a}, {b}) {what}: {held}")
     if a < 0 or b > limit:
         notes.append(("K115", f"[{a}, {b}) {what} was clipped to [{max(a, 0)}, {min(b, limit)})"))

@@ -318,7 +318,8 @@ _error(
     "K305",
     "lexicon collision",
     "Two lexicon entries share a gloss_id, a Kazakh spelling or an alias.",
-    "Make the entries distinct, or declare one a variant of the other (variant_of).",
+    "Make the entries distinct, as ат (жылқы) and ат (есім), or declare one a variant "
+    "(variant_of) or a synonym (synonym_of) of the other.",
 )
 _error(
     "K306",

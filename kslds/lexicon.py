@@ -46,7 +46,7 @@ from rapidfuzz import fuzz, process
 
 from kslds.codes import CODES
 from kslds.errors import AnnotationError, MissingFile
-from kslds.manifest import bundled
+from kslds.manifest import bundled, unshielded
 from kslds.orthography import (
     ALPHABETS,
     ASCII,
@@ -501,7 +501,7 @@ def _read(text: str, *, file: str) -> _Read:
         wrong: list[str] = []
         if len(row) != len(heading):
             wrong.append(f"{len(row)} cells where the heading has {len(heading)}")
-        elif sign := entry(dict(zip(heading, row, strict=True)), wrong=wrong):
+        elif sign := entry(dict(zip(heading, map(unshielded, row), strict=True)), wrong=wrong):
             entries.append((where, sign))
         problems += [problem("K306", where=where, message=message) for message in wrong]
     signs, more, places = collect(entries)

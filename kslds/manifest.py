@@ -99,13 +99,29 @@ def write_spreadsheet(path: Path, rows: Iterable[Iterable[object]]) -> None:
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         writer = csv.writer(text, lineterminator="\n")
         for row in rows:
-            cells = ["" if cell is None else str(cell) for cell in row]
-            # An apostrophe keeps a spreadsheet from taking text for a formula.
-            writer.writerow([f"'{c}" if c.startswith(_FORMULA) else c for c in cells])
+            writer.writerow(
+                ["" if c is None else shielded(c) if isinstance(c, str) else str(c) for c in row]
+            )
         text.detach()
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+def shielded(cell: str) -> str:
+    """A text as a cell of CSV that no spreadsheet takes for a formula.
+
+    An apostrophe goes before what begins like one, also after a semicolon, tab or line break: a
+    spreadsheet set to a language with decimal commas begins a cell there. `unshielded` takes
+    exactly these apostrophes away.
+    """
+    return _FORMULA.sub(r"\1'", cell)
+
+
+def unshielded(cell: str) -> str:
+    """What was given to `shielded`."""
+    return _SHIELDED.sub(r"\1", cell)
+
+
+_FORMULA = re.compile(r"(^|[;\t\r\n])(?='*[=+\-@＝＋－＠])")
+_SHIELDED = re.compile(r"(^|[;\t\r\n])'(?='*[=+\-@＝＋－＠])")
 
 
 def read_parquet(path: Path) -> pa.Table:
@@ -441,6 +457,11 @@ def key_of(text: str, *, prefix: str) -> str:
     if len(key) <= schema.MAX_KEY_CHARS and re.fullmatch(schema.KEY_PATTERN, key):
         return key
     return f"{prefix}_{hashlib.sha256(text.strip().encode()).hexdigest()[:8]}"
+
+
+def is_hashed(key: str, *, prefix: str) -> bool:
+    """Did `key_of` put a hash in the place of a name?"""
+    return re.fullmatch(f"{prefix}_[0-9a-f]{{8}}", key) is not None
 
 
 def bundled(folder: str) -> Path:

@@ -390,8 +390,8 @@ def attach(
             continue
         points = points or found.points
         if found.points != points:
-            what = f"{path.name} has {len(found.points)} points, the first file {len(points)}"
-            problems.append(("K129", name, f"{what}, or others by name."))
+            what = f"{path.name} has {_apart(found.points, points)}."
+            problems.append(("K129", name, what))
             continue
         absent = found.of_frames(row.num_frames).absent
         if absent:
@@ -403,6 +403,16 @@ def attach(
             )
         )
     return Attached(recordings=tuple(with_poses), problems=tuple(problems), points=points)
+
+
+def _apart(points: Sequence[str], first: Sequence[str]) -> str:
+    """How the points of a file differ from those of the first one."""
+    if len(points) != len(first):
+        return f"{len(points)} points, the first file {len(first)}"
+    place = next(i for i, name in enumerate(points) if name != first[i])
+    return (
+        f"point {place} called {points[place]!r:.60}, the first file calls it {first[place]!r:.60}"
+    )
 
 
 def _not_found(

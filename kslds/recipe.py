@@ -35,6 +35,7 @@ from kslds import (
     withdrawal,
 )
 from kslds.codes import CODES
+from kslds.consensus import ConsensusOptions
 from kslds.corpora import demo
 from kslds.engine import Progress
 from kslds.errors import (
@@ -139,7 +140,7 @@ class Recipe:
     demo: demo.Demo | None = None
     """Render these recordings into the dataset's folder ``raw`` and read them from there."""
     ingest: ingest.IngestOptions | None = None
-    consensus: agreement.ConsensusOptions = field(default_factory=agreement.ConsensusOptions)
+    consensus: ConsensusOptions = field(default_factory=ConsensusOptions)
     merge: merge.MergeOptions | None = None
     """Made of built datasets instead of recordings."""
     lexicon: LexiconOptions = field(default_factory=LexiconOptions)

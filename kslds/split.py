@@ -24,7 +24,7 @@ from kslds.errors import (
     SplitLeak,
     UsageError,
 )
-from kslds.manifest import Dataset, key_of, write_bytes
+from kslds.manifest import Dataset, key_of, shielded, unshielded, write_bytes
 from kslds.schema import Clip, Dropped, Issue, Signer, SplitRow
 
 _MOST_LEFT_OUT = 1000
@@ -282,7 +282,7 @@ def _listed(path: Path) -> Iterator[tuple[int, str, str]]:
                 f"{path.name} has no column {missing[0]!r}; it has {_some(list(row))[:200]}.",
                 hint="Write the names of the columns into the first line: signer_id,split",
             )
-        yield line, row["signer_id"], row["split"]
+        yield line, unshielded(row["signer_id"]), row["split"]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -489,5 +489,6 @@ def _write(dataset: Dataset, splits: Sides, *, unit: str) -> None:
         rows = [SplitRow(split=s, unit=unit, value=v) for v, s in sides.items()]
         dataset.write(f"splits/{name}", rows, record=SplitRow)
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([(unit, "split"), *sorted(sides.items())])
+        listed = [(shielded(value), side) for value, side in sorted(sides.items())]
+        csv.writer(text, lineterminator="\n").writerows([(unit, "split"), *listed])
         write_bytes(lists / f"{name}.csv", text.getvalue().encode())

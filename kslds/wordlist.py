@@ -18,7 +18,7 @@ from kslds import sheet as sheets
 from kslds.corpora import table
 from kslds.errors import AnnotationError, MissingFile, UsageError, ValidationFailed
 from kslds.lexicon import COLUMNS, About, Lexicon, collect, entry, problem
-from kslds.manifest import write_bytes
+from kslds.manifest import shielded, unshielded, write_bytes
 from kslds.orthography import (
     ALPHABETS,
     ascii_form,
@@ -84,7 +84,9 @@ class Imported:
     assumed: tuple[str, ...]
     """The columns among them that nobody declared."""
     unused: tuple[str, ...]
-    """Headings of the list that went nowhere."""
+    """Headings of the list that went nowhere, and columns of text without one."""
+    hidden: tuple[str, ...] = ()
+    """What was read, or passed over, although the spreadsheet does not show it."""
 
 
 def read_list(
@@ -118,7 +120,8 @@ def read_list(
     workbook = sheets.is_workbook(path)
     if sheet is not None and not workbook:
         raise UsageError(f"--sheet {sheet!r}: {path} is a text table and has no sheets.")
-    rows = sheets.read(path, sheet=sheet) if workbook else _text_rows(path, columns or {})
+    page = sheets.read(path, sheet=sheet) if workbook else _text_page(path, columns or {})
+    rows = page.rows
     if not rows:
         raise AnnotationError(f"{path} is empty; expected a heading line and a line per sign.")
     header = [_clean(cell) for cell in rows[0].cells]
@@ -160,10 +163,33 @@ def read_list(
         signs=tuple(sorted(signs, key=lambda sign: sign.gloss_id)),
         columns={column: header[index] for column, index in found.items()},
         assumed=tuple(column for column in found if column not in (columns or {})),
-        unused=tuple(
-            name for n, name in enumerate(header) if name and n not in found.values()
-        ),
+        unused=tuple(_unused(rows, header, found)),
+        hidden=tuple(_hidden(page, header, found)),
     )  # fmt: skip
+
+
+def _unused(
+    rows: Sequence[sheets.Row], header: Sequence[str], found: Mapping[str, int]
+) -> Iterator[str]:
+    for index, name in enumerate(header):
+        if name and index not in found.values():
+            yield name
+        elif not name and any(_clean("".join(row.cells[index : index + 1])) for row in rows[1:]):
+            yield f"column {sheets.column_name(index)}, which has no heading"
+
+
+def _hidden(page: sheets.Page, header: Sequence[str], found: Mapping[str, int]) -> Iterator[str]:
+    """What the spreadsheet does not show of a page; a hidden row is refused."""
+    if page.hidden:
+        yield f"the sheet {page.name!r:.60} is hidden; it was read"
+    if page.hidden_sheets:
+        yield f"hidden sheets, not read: {_listed(page.hidden_sheets)}"
+    for index in sorted(page.hidden_columns):
+        name = _heading(header, index)
+        if name:
+            became = next((column for column, place in found.items() if place == index), None)
+            what = f"it was read as {became}" if became else "it was not read"
+            yield f"the column {sheets.column_name(index)} ({name!r:.40}) is hidden; {what}"
 
 
 def _without_source(where: str) -> Issue:
@@ -195,12 +221,14 @@ def _heading(header: Sequence[str], index: int) -> str:
     return header[index] if index < len(header) else ""
 
 
-def _text_rows(path: Path, columns: Mapping[str, str]) -> list[sheets.Row]:
+def _text_page(path: Path, columns: Mapping[str, str]) -> sheets.Page:
     names = {name for known in HEADINGS.values() for name in known}
     wanted = {*columns.values(), *COLUMNS, *names, *(name.capitalize() for name in names)}
-    return [
-        sheets.Row(number=line, cells=cells) for line, cells in table.read_cells(path, names=wanted)
+    rows = [
+        sheets.Row(number=line, cells=[unshielded(cell) for cell in cells])
+        for line, cells in table.read_cells(path, names=wanted)
     ]
+    return sheets.Page(name=path.name, rows=rows)
 
 
 def _columns(
@@ -281,13 +309,16 @@ def _entry(
 
 
 def to_csv(signs: Iterable[Sign]) -> bytes:
-    """A lexicon file: UTF-8, one entry a line; columns that no entry uses are left out."""
+    """A lexicon file: UTF-8, one entry a line; columns that no entry uses are left out.
+
+    Cells are `shielded`; `lexicon.load` and `read_list` give back what they were.
+    """
     rows = [_cells(sign) for sign in signs]
     used = [c for c in COLUMNS if c in ("gloss_id", "kk", "ru") or any(row[c] for row in rows)]
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(used)
-    writer.writerows([row[c] for c in used] for row in rows)
+    writer.writerows([shielded(row[c]) for c in used] for row in rows)
     return text.getvalue().encode()
 
 
@@ -516,12 +547,13 @@ def diff(old: Lexicon, *, new: Lexicon) -> tuple[Change, ...]:
     """What changed from one lexicon to another: about, removed, added, renamed, changed cells.
 
     An entry is renamed where one that is gone and one that is new have the same Kazakh and
-    Russian words, and no other entry that is gone or new has them.
+    Russian words, and no other entry that is gone or new has them; of those that are left, where
+    they have the same word in the first language (Kazakh, Kazakh in Latin letters, Russian,
+    English) in which both have one, and no others have it.
     """
     gone = [s for s in old.signs if s.gloss_id not in new.by_id]
     come = [s for s in new.signs if s.gloss_id not in old.by_id]
-    before, after = _by_words(gone), _by_words(come)
-    renamed = {after[words]: before[words] for words in after if words in before}
+    renamed = _renamed(gone, come)
     changes = _about_changes(old.about, new.about)
     changes += [
         Change(kind="removed", gloss_id=s.gloss_id, old=_shown(s))
@@ -551,13 +583,28 @@ def diff(old: Lexicon, *, new: Lexicon) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def _by_words(signs: Iterable[Sign]) -> dict[tuple[str | None, str | None], str]:
-    """Kazakh and Russian word → `gloss_id`, where they name one entry."""
-    found: dict[tuple[str | None, str | None], list[str]] = defaultdict(list)
+def _renamed(gone: Iterable[Sign], come: Iterable[Sign]) -> dict[str, str]:
+    """New `gloss_id` → old one."""
+    renamed: dict[str, str] = {}
+    for columns in (("kk", "ru"), *((column,) for column in _SPELLINGS)):
+        before = _by_words((s for s in gone if s.gloss_id not in renamed.values()), columns)
+        after = _by_words((s for s in come if s.gloss_id not in renamed), columns)
+        earlier = _SPELLINGS[: _SPELLINGS.index(columns[0])]
+        for words in after.keys() & before.keys():
+            was, now = before[words], after[words]
+            if not any(getattr(was, name) and getattr(now, name) for name in earlier):
+                renamed[now.gloss_id] = was.gloss_id
+    return renamed
+
+
+def _by_words(signs: Iterable[Sign], columns: Sequence[str]) -> dict[tuple[str | None, ...], Sign]:
+    """Words of some columns → entry, where only one has them."""
+    found: dict[tuple[str | None, ...], list[Sign]] = defaultdict(list)
     for sign in signs:
-        if sign.kk or sign.ru:
-            found[sign.kk, sign.ru].append(sign.gloss_id)
-    return {words: ids[0] for words, ids in found.items() if len(ids) == 1}
+        words = tuple(getattr(sign, column) for column in columns)
+        if any(words):
+            found[words].append(sign)
+    return {words: same[0] for words, same in found.items() if len(same) == 1}
 
 
 def _about_changes(old: About | None, new: About | None) -> list[Change]:

@@ -16,15 +16,8 @@ from typer.testing import CliRunner
 
 from kslds import recipe as recipes
 from kslds import report
-from kslds.agreement import (
-    ConsensusOptions,
-    cohen_kappa,
-    consensus,
-    group,
-    iou,
-    judge,
-    krippendorff_alpha,
-)
+from kslds.agreement import cohen_kappa, consensus, krippendorff_alpha
+from kslds.consensus import ConsensusOptions, group, iou, judge
 from kslds.errors import RecipeError
 from kslds.lexicon import Lexicon
 from kslds.manifest import Dataset
@@ -245,6 +238,8 @@ def test_the_same_consensus_twice_is_one_segment() -> None:
         ({"min_iou": 0.0}, "min_iou = 0.0"),
         ({"min_annotators": 0}, "min_annotators = 0"),
         ({"rule": "weighted", "weights": {"a": 0}}, "that of 'a' is 0"),
+        ({"min_annotators": 2}, "min_annotators and disagreement belong to a rule"),
+        ({"disagreement": "drop"}, "min_annotators and disagreement belong to a rule"),
         ({"rule": "weighted"}, "weights belong"),
         ({"rule": "mean", "weights": {"a": 2}}, "weights belong"),
     ],
@@ -411,9 +406,86 @@ def test_a_build_makes_one_clip_of_what_three_annotators_drew(tmp_path: Path) ->
     ]  # fmt: skip
 
     page = report.report(dataset).read_text(encoding="utf-8")
+    assert "is not spelled out" not in page
     assert "a: әке, b: әпке" in page
     assert "Krippendorff" in page
     assert "not marked by all" in page
+
+
+# Three annotators, worked out by hand: spellings of one sign, segments apart from each other, one
+# within another, single frames, and a recording on which the third has drawn nothing.
+NAMES = {"a": "Айгүл", "b": "Berik", "c": "Светлана П."}
+HARD = (
+    ("a", 100, 200, "су"), ("b", 110, 220, "Су"), ("c", 90, 190, "cу"),  # with a Latin c
+    ("a", 400, 500, "әке"), ("b", 520, 600, "әке"), ("c", 610, 700, "әке"),
+    ("a", 800, 1800, "әке"), ("b", 900, 1100, "әке"), ("c", 800, 1700, "әпке"),
+    ("a", 1900, 1933, "су"), ("b", 1900, 1934, "су"), ("c", 1901, 1933, "су"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ('rule = "mean"', [(100, 203), (800, 1750), (1900, 1933)]),
+        ('rule = "median"', [(100, 200), (800, 1750), (1900, 1933)]),
+        ('rule = "weighted"\nweights = { "Айгүл" = 2 }', [(100, 203), (800, 1767), (1900, 1933)]),
+    ],
+)
+def test_what_was_worked_out_by_hand(
+    tmp_path: Path, rule: str, expected: list[tuple[int, int]]
+) -> None:
+    rows = [(NAMES[who], a, b, label) for who, a, b, label in HARD]
+    dataset = ingested(tmp_path, rows, f"[consensus]\n{rule}\n")
+    segments = dataset.segments.sort_values("start_ms")
+    made = segments[segments["annotator"] == "consensus"]
+    assert made[["start_ms", "end_ms"]].to_numpy().tolist() == [list(pair) for pair in expected]
+    assert set(made["label"].iloc[[0, 2]]) <= {"су", "Су"}  # never the one of two scripts
+    alone = segments[segments["annotator"] != "consensus"]
+    assert alone[["start_ms", "end_ms"]].to_numpy().tolist() == [
+        [400, 500], [520, 600], [610, 700], [900, 1100]
+    ]  # fmt: skip
+    numbers = json.loads((dataset.root / "reports" / "agreement.json").read_bytes())
+    # IoU of the first group: 90/110, 90/120 and 80/130 in its three pairs.
+    assert numbers["furthest"][0]["iou"] == round((90 / 110 + 90 / 120 + 80 / 130) / 3, 4)
+    assert (numbers["furthest"][0]["start_apart_ms"], numbers["furthest"][0]["end_apart_ms"]) == (
+        13.3, 20.0,
+    )  # fmt: skip
+    # су su su, әке әпке, су su su: n = 8, o = 3 + 3, chance = 6 · 5, and (7 · 6 - 30) / (8 · 7 - 30).
+    assert numbers["labels"] == {
+        "compared": 3, "agreed": 2, "krippendorff_alpha": round(12 / 26, 4)
+    }  # fmt: skip
+    assert numbers["missed"] == 5
+
+
+def test_a_name_that_is_not_spelled_out_is_explained(tmp_path: Path) -> None:
+    from kslds.manifest import key_of
+
+    rows = [(NAMES[who], a, b, label) for who, a, b, label in HARD]
+    dataset = ingested(tmp_path, rows, '[consensus]\nrule = "mean"\n')
+    key = key_of("Айгүл", prefix="annotator")
+    page = report.report(dataset).read_text(encoding="utf-8")
+    assert f"{key_of('Светлана П.', prefix='annotator')}, {key}: the name has letters" in page
+    assert "Айгүл" not in page
+    with (dataset.root / "reports" / "agreement.csv").open(encoding="utf-8-sig") as file:
+        *_, last = csv.DictReader(file)
+    place = dict(zip(last["annotators"].split(), last["sources"].split(" + "), strict=True))[key]
+    line = int(place.rpartition(":")[2])
+    written = (tmp_path / "annotations.csv").read_text("utf-8").splitlines()[line - 1]
+    assert written.endswith("Айгүл")
+
+
+def test_annotators_who_never_meet_are_compared_in_nothing(tmp_path: Path) -> None:
+    rows = [("a", 0, 200, "су"), ("b", 300, 500, "су"), ("c", 600, 800, "әке")]
+    dataset = ingested(tmp_path, rows, '[consensus]\nrule = "median"\n')
+    assert dataset.segments["annotator"].tolist().count("consensus") == 0
+    numbers = json.loads((dataset.root / "reports" / "agreement.json").read_bytes())
+    assert (numbers["iou"], numbers["labels"]["krippendorff_alpha"]) == (None, None)
+    assert [(p["shared"], p["only_a"], p["only_b"], p["cohen_kappa"]) for p in numbers["pairs"]] == [
+        (0, 1, 1, None)
+    ] * 3  # fmt: skip
+    page = report.report(dataset).read_text(encoding="utf-8")
+    assert "No two annotators have drawn the same sign" in page
+    assert "To look at: labels differ: none." in page
 
 
 def test_without_a_rule_everything_is_kept_and_measured(tmp_path: Path) -> None:

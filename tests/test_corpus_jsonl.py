@@ -82,7 +82,7 @@ def test_bad_rows_are_rows(tmp_path: Path) -> None:
     reasons = {row.source: row.problem[1] for row in found if row.problem}
     assert reasons["a.jsonl:2"] == "key 'gloss': an array; expected text or a number"
     assert reasons["a.jsonl:4"] == "an array instead of an object"
-    assert "the line is not JSON: Expecting value at line 5" in reasons["a.jsonl:5"]
+    assert "the line is not JSON: expected a value" in reasons["a.jsonl:5"]
     assert "the key 'gloss' occurs twice" in reasons["a.jsonl:9"]
     assert "nested too deeply" in reasons["a.jsonl:13"]
     assert found[-1].problem is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from kslds.corpora.slan import read
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 from kslds.manifest import Dataset
 from kslds.recipe import read as read_recipe
+from kslds.recipe import run_ingest
 from kslds.schema import Clip
 from kslds.validate import Rules, validate
 from tests.painting import record
@@ -321,30 +323,34 @@ FRAME_JSON = (
     [
         ("", "is empty; expected time JSON"),
         (FRAME_JSON, "is a frame JSON of SLAN-tool, which is not JSON: its values have no quotes"),
-        (old_json().replace("БЕЛГІ0", "А'Я"), "breaks off at a '#' in a value, the older time JSON"),
-        (project()[:60], "cannot be read: Unterminated string"),
+        (old_json().replace("'},", "},", 1),
+         "cannot be read: expected texts in single quotes, with a comma or a bracket after each, at l"),
+        (project()[:60], "cannot be read: expected a closing quote for the text that begins at line 1, "),
+        (project().replace('"value":', '"value" ', 1), "expected a colon after the key at line 1, column "),
+        ('{"TIERS": [\n{"TIER": {"TIER_ID": "a"}}\n', "the text breaks off; expected a comma or a clos"),
         ("{" * 100_000, "cannot be read"),
         ('{"a":' * 100_000, "cannot be read"),
         ("{'a':" * 100_000, "cannot be read"),
         ("{'a': {[]: 1}}", "cannot be read"),
         ("{'a': open('/etc/passwd')}", "cannot be read"),
-        ("{'" + "a" * (5 << 20) + "': 1}", "more than 4 MiB"),
+        ("{'a': nan}", "expected nothing but texts, lists and objects"),
+        ("{'" + "a" * (5 << 20) + "': 1}", "larger than 4 MiB"),
         ("[]", "has '[]'; expected time JSON"),
         ('{"gloss": 1}', "has 'gloss'; expected time JSON"),
         ('{"TIERS": 3}', "'TIERS' is not a list of objects"),
         ('{"TIERS": [{"TIER": 3}]}', "'TIER' is not a list of objects"),
         ('{"value": {"row_1": {"ranges": 1}}}', "'ranges' is not a list"),
-        (b"\xd0\xff\xff{", "is neither"),
+        ("{'TIERS': 1 + open('x')}", "expected nothing but texts, lists and objects"),
+        (b'{"TIERS":\n "' + "МЫСЫҚ".replace("Қ", "К").encode("cp1251") + b'"}',
+         "clip.json, line 2: byte 0xCC at 12 is not UTF-8, in which SLAN-tool writes"),
         ("<TextGrid/>", "its outermost element is 'TextGrid'"),
         ("<FRAMES><FRAME/></FRAMES>", "a FRAME has the FRAME_NUMBER ''"),
-        ("<FRAMES>", "is not well-formed XML"),
+        ("<FRAMES>", "is not well-formed XML: the text breaks off; expected the end of every element"),
+        ("<FRAMES>\n</FRAME>", "expected the end of the element that began last at line 2, column 3"),
         ('<!DOCTYPE x [<!ENTITY a "b">]><FRAMES>&a;</FRAMES>', "declares a document type"),
     ],
 )  # fmt: skip
 def test_wrong_files(tmp_path: Path, text: str | bytes, message: str) -> None:
-    if isinstance(text, bytes):
-        message = "not UTF-8 text"
-        text = b"{" + text
     assert message in failure(tmp_path, text)
 
 
@@ -387,6 +393,42 @@ def test_wrong_options(tmp_path: Path, options: dict[str, str], message: str) ->
 def test_a_backslash_is_a_backslash(tmp_path: Path) -> None:
     text = old_json().replace("БЕЛГІ0", "a\\nb\\")
     assert notes(tmp_path, text)[0].label == "a\\nb\\"
+
+
+def test_three_annotators_in_a_folder_each_become_one(tmp_path: Path) -> None:
+    """Their boundaries are averaged: 60, 66 and 72 ms are 66; 2160, 2166, 2175 are 2167."""
+    recording = tmp_path / "media" / "P3.mp4"
+    recording.parent.mkdir()
+    record(recording, num_frames=112)
+    for who, start, end in (("a1", 60, 2160), ("a2", 66, 2166), ("a3", 72, 2175)):
+        text = time_json().replace(": 66,", f": {start},").replace(": 2166,", f": {end},")
+        path = tmp_path / "exports" / who / ("P3/project.json" if who == "a3" else "P3.json")
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+    (tmp_path / "r.toml").write_text(
+        '[ingest]\nmedia = "media"\nadapter = "slan"\nannotations = "exports"\n'
+        'tiers = ["Gloss"]\noptions = { annotator = "folder" }\n[consensus]\nrule = "mean"\n'
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    run_ingest(dataset, read_recipe(tmp_path / "r.toml"))
+    found = dataset.segments.sort_values("start_ms")
+    assert found[["start_ms", "end_ms"]].to_numpy().tolist() == [[66, 2167], [2387, 3341]]
+    numbers = json.loads((tmp_path / "out" / "reports" / "agreement.json").read_bytes())
+    assert numbers["annotators"] == {"a1": 2, "a2": 2, "a3": 2}
+
+
+@pytest.mark.parametrize("value", ["a'ke", "'", "''", "a'},b", "МЫС\\'ЫҚ"])
+def test_an_apostrophe_in_a_value_of_the_older_json_is_one(tmp_path: Path, value: str) -> None:
+    found = notes(tmp_path, old_json().replace("БЕЛГІ0", value))
+    assert [(n.label, int(n.start or -1), int(n.end or -1)) for n in found] == [
+        (value, *TIMES[0]), ("БЕЛГІ1", *TIMES[1])
+    ]  # fmt: skip
+
+
+def test_values_that_never_end_take_no_time(tmp_path: Path) -> None:
+    started = time.process_time()
+    failure(tmp_path, "{'a': [" + "{'VALUE': '" * 300_000)
+    assert time.process_time() - started < 20
 
 
 # The twelve real files

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from kslds.corpora import Source, adapter, eaf
 from kslds.corpora.eaf import EPOCH, Document, Node, node
+from kslds.corpora.elan_check import check
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 from kslds.recipe import read as read_recipe
 from tests.test_elan import DATA, needs_data, notes, tier, timed
@@ -192,10 +195,74 @@ def test_what_is_written_is_valid() -> None:
 
     @settings(deadline=None, max_examples=100)
     @given(documents())
-    def check(written: Document) -> None:
+    def each(written: Document) -> None:
         valid(eaf.to_bytes(written), by)
 
-    check()
+    each()
+
+
+# What the check tells is what the schema refuses
+
+
+def told(data: bytes) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "f.eaf"
+        path.write_bytes(data)
+        return [finding.message for finding in check(path).findings]
+
+
+@settings(deadline=None, max_examples=100)
+@given(documents())
+def test_of_a_valid_document_the_check_says_nothing_of_the_schema(written: Document) -> None:
+    messages = told(eaf.to_bytes(written))
+    assert not [m for m in messages if "EAF 3.0" in m or "not the only" in m or "refers to" in m]
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> tuple[Node, Node]:
+    """A valid document, and it again with one element changed, lost, or put in twice."""
+    root = draw(documents()).root
+    place = draw(st.integers(0, len(walk(root)) - 1))
+    how = draw(st.sampled_from(["lose", "twice", "change", "add"]))
+    numbers = count()
+
+    def spoil(item: Node) -> list[Node]:
+        number = next(numbers)
+        item = replace(item, children=tuple(new for c in item.children for new in spoil(c)))
+        if number != place:
+            return [item]
+        if how == "change" and item.attributes:
+            name, value = draw(st.tuples(
+                st.sampled_from([name for name, _ in item.attributes]),
+                st.sampled_from(["", "zz", "1", "a b", "-1", None]),
+            ))  # fmt: skip
+            return [item.with_attributes(**{name: value})]
+        if how in ("change", "add") or item.tag == "ANNOTATION_DOCUMENT":
+            return [item.with_attributes(COLOUR="red")]
+        return [item, item] if how == "twice" else []
+
+    return root, spoil(root)[0]
+
+
+@needs_data
+def test_what_the_schema_refuses_the_check_tells() -> None:
+    etree = pytest.importorskip("lxml.etree")
+    by = schema()
+    refused = 0
+
+    @settings(deadline=None, max_examples=200, derandomize=True)
+    @given(spoiled())
+    def tell(roots: tuple[Node, Node]) -> None:
+        nonlocal refused
+        before, after = (eaf.to_bytes(Document(root=root)) for root in roots)
+        known = told(before)
+        unreadable = any("has a bad TIME_" in message for message in known)
+        if not unreadable and not by.validate(etree.fromstring(eaf.to_bytes(again(after)))):
+            refused += 1
+            assert told(after) != known, by.error_log.last_error
+
+    tell()
+    assert refused > 50
 
 
 @st.composite
@@ -264,10 +331,10 @@ def test_older_documents_become_valid() -> None:
 
     @settings(deadline=None, max_examples=100)
     @given(older())
-    def check(written: Node) -> None:
+    def each(written: Node) -> None:
         valid(eaf.to_bytes(again(eaf.to_bytes(Document(root=written)))), by)
 
-    check()
+    each()
 
 
 REAL = sorted(p for p in DATA.parent.glob("*/*.eaf") if p.stat().st_size)
@@ -548,7 +615,7 @@ def test_the_adapter_has_no_options_and_goes_on_after_a_broken_file(tmp_path: Pa
     assert bad.problem[0] == "K123"
     assert bad.problem[1].startswith("b.eaf was exported by SLAN-tool")
     with pytest.raises(
-        RecipeError, match=r"the adapter 'elan' has no option 'repair'.*It has none"
+        RecipeError, match=r"the adapter 'elan' has no option 'repair'.*It has annotator"
     ):
         list(adapter("elan")(Source(files=files, options={"repair": "x"})))
 

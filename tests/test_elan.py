@@ -149,6 +149,25 @@ def test_child_tiers_take_participant_and_annotator_from_above(tmp_path: Path) -
     assert (found.signer, found.annotator, found.start, found.end) == ("S1", "MM", "0", "10")
 
 
+@pytest.mark.parametrize(
+    ("option", "annotators"),
+    [("tier", ["t1", None]), ("folder", ["Айгүл", "b 2"]), ("author", ["А. Б.", None])],
+)
+def test_annotators_may_be_folders_or_authors(
+    tmp_path: Path, option: str, annotators: list[str | None]
+) -> None:
+    text = eaf(tier("gloss", "top", timed("a1", "a", "b", "x")), slots="a=0 b=10")
+    one, other = tmp_path / "Айгүл" / "r.eaf", tmp_path / "b 2" / "r.eaf"
+    for path in (one, other):
+        path.parent.mkdir()
+    signed = text.replace('AUTHOR=""', 'AUTHOR="А. Б."').replace("<TIER ", '<TIER ANNOTATOR="t1" ')
+    assert signed.count("А. Б.") == signed.count("t1") == 1
+    one.write_text(signed, encoding="utf-8")
+    other.write_text(text, encoding="utf-8")
+    source = Source(files=(one, other), options={"annotator": option})
+    assert [note.annotator for note in adapter("elan")(source)] == annotators
+
+
 def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
     for name in ("a.eaf", "b.eaf"):
         (tmp_path / name).write_text(ONE)
@@ -656,6 +675,16 @@ def test_an_empty_value_is_looked_up_in_its_vocabulary(
     assert (found.label, found.emotion) == ("hold", expected)
 
 
+def test_the_language_of_an_annotation_goes_before_that_of_its_tier(tmp_path: Path) -> None:
+    for own, expected in (("", "happy"), (' LANG_REF="kaz"', "қуаныш")):
+        text = eaf(
+            tier("gloss", "feeling", timed("a1", "a", "b", "", f' CVE_REF="e1"{own}'),
+                 LANG_REF="eng"),
+            slots="a=0 b=10",
+        )  # fmt: skip
+        assert [note.label for note in notes(tmp_path, text)] == [expected]
+
+
 def test_vocabularies_of_before_2_8(tmp_path: Path) -> None:
     old = '<CONTROLLED_VOCABULARY CV_ID="phases"><CV_ENTRY>x</CV_ENTRY></CONTROLLED_VOCABULARY>'
     text = eaf(tier("gloss", "phase", timed("a1", "a", "b", "")), slots="a=0 b=1", tail=TYPES + old)
@@ -882,12 +911,15 @@ def test_the_signer_may_be_a_tier(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "is empty (0 bytes)"),
-        (ONE[: ONE.index("<TIER") + 20], "is not well-formed XML: unclosed token: line 5"),
-        (ONE.replace("</TIER>", ""), "is not well-formed XML: mismatched tag: line "),
-        (ONE.replace("мысық", "&nbsp;"), "undefined entity"),
-        (ONE.encode().replace("мысық".encode(), b"\xff\xfe"), "not well-formed (invalid token)"),
+        (ONE[: ONE.index("<TIER") + 20], "is not well-formed XML: the text breaks off in a tag; "),
+        (ONE.replace("</TIER>", ""), "expected the end of the element that began last at line "),
+        (ONE.replace("мысық", "&nbsp;"), "&quot; or a number after & at line "),
+        (
+            ONE.encode().replace("мысық".encode(), b"\xff\xfe"),
+            "may be in another encoding than the file",
+        ),
         (ONE.replace("UTF-8", "klingon"), "f.eaf"),
-        ("gloss,start,end", "is not well-formed XML: syntax error: line 1, column 0"),
+        ("gloss,start,end", "expected <, with which XML begins at line 1, column 1."),
         ("<TextGrid/>", "is not an EAF file"),
         (
             ONE.replace('"milliseconds"', '"days"'),

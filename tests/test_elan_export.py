@@ -288,6 +288,25 @@ def test_her_file_is_kept_and_her_corrections_come_back(
     assert found == {("әке", None, 0, 300), ("су", None, 200, 400), (None, "БАР", 400, 700)}
 
 
+def test_her_external_vocabulary_goes_with_her_file(tmp_path: Path, dataset: Dataset) -> None:
+    source = hers(tmp_path)
+    ecv = '<EXTERNAL_REF EXT_REF_ID="e1" TYPE="ecv" VALUE="file:./cv/v.ecv"/></ANNOTATION_DOCUMENT>'
+    text = source.read_text(encoding="utf-8").replace("</ANNOTATION_DOCUMENT>", ecv)
+    source.write_text(text, encoding="utf-8")
+    vocabulary = tmp_path / "cv" / "v.ecv"
+    vocabulary.parent.mkdir()
+    vocabulary.write_text("<CV_RESOURCE/>")
+    out = tmp_path / "out"
+    export(dataset, out=out, into=[source])
+    assert (out / "cv" / "v.ecv").read_bytes() == vocabulary.read_bytes()
+    assert check(out / "hers.eaf").findings == []
+    (out / "cv" / "v.ecv").write_text("<CV_RESOURCE />")
+    with pytest.raises(UsageError, match=r"v\.ecv is there already"):
+        export(dataset, out=out, into=[source])
+    export(dataset, out=out, into=[source], replace=True)
+    assert (out / "cv" / "v.ecv").read_bytes() == vocabulary.read_bytes()
+
+
 def test_times_are_moved_by_the_origin_of_her_recording(
     tmp_path: Path, media: Path, dataset: Dataset
 ) -> None:
@@ -417,18 +436,33 @@ def test_the_export_command(tmp_path: Path, dataset: Dataset) -> None:
     assert "there is no file or folder" in again.stderr
 
 
-def test_errors_of_her_file_are_said_when_it_is_added_to(tmp_path: Path, dataset: Dataset) -> None:
+def test_findings_of_her_file_are_said_when_it_is_added_to(
+    tmp_path: Path, dataset: Dataset
+) -> None:
     source = hers(tmp_path)
     command = ["export", str(dataset.root), "--into", str(source), "--out", str(tmp_path / "out")]
     fine = CliRunner().invoke(elan_app, command)
     assert fine.exit_code == 0, fine.output
     assert "error" not in fine.stderr
+    assert "warning" not in fine.stderr
     text = source.read_text(encoding="utf-8")
-    source.write_text(text.replace('LINGUISTIC_TYPE_REF="', 'LINGUISTIC_TYPE_REF="un', 1), "utf-8")
+    text = text.replace('LINGUISTIC_TYPE_REF="', 'COLOUR="red" LINGUISTIC_TYPE_REF="un', 1)
+    source.write_text(text.replace(' VERSION="3.0"', ""), "utf-8")
     said = CliRunner().invoke(elan_app, [*command, "--replace"])
     assert said.exit_code == 0, said.output
     words = " ".join(said.stderr.split())
-    assert "has an error, which is in the new file too: tier 'Glosse links': there is no" in words
+    assert (
+        f"{tmp_path / 'out' / 'hers.eaf'}, as {source} before it: error: tier 'Glosse li" in words
+    )
+    assert "warning: has what EAF 3.0 does not know" in words
+    assert "attribute 'COLOUR' of TIER" in words
+    assert "VERSION" not in words  # which the new file has
+    ecv = '<EXTERNAL_REF EXT_REF_ID="e1" TYPE="ecv" VALUE="file:./v.ecv"/></ANNOTATION_DOCUMENT>'
+    source.write_text(text.replace("</ANNOTATION_DOCUMENT>", ecv), encoding="utf-8")
+    words = " ".join(CliRunner().invoke(elan_app, [*command, "--replace"]).stderr.split())
+    assert (
+        f"{tmp_path / 'out' / 'hers.eaf'}, as {source} before it: warning: the external v" in words
+    )
 
 
 def test_the_check_command(tmp_path: Path) -> None:
@@ -482,7 +516,20 @@ GOOD = document(
         ('TYPE_REF="top"', 'TYPE_REF="tip"', "error", "there is no linguistic type 'tip'"),
         ("<TIER ", '<TIER PARENT_REF="up" ', "error", "there is no parent tier 'up'"),
         ('CV_ID="phases"', 'CV_ID="p"', "error", "type 'phase': there is no vocabulary 'phases'"),
-        ("<LANGUAGE ", "<NEWS/><LANGUAGE ", "warning", "that EAF 3.0 does not know: 'NEWS'"),
+        ("<LANGUAGE ", "<NEWS/><LANGUAGE ", "warning",
+         "what EAF 3.0 does not know, and what ELAN may lose: element 'NEWS' in ANNOTATION_DOC"),
+        ("<TIER ", '<TIER COLOUR="red" ', "warning", "attribute 'COLOUR' of TIER"),
+        ("<TIME_SLOT ", "<MARK/><TIME_SLOT ", "warning", "element 'MARK' in TIME_ORDER"),
+        ("<ANNOTATION_VALUE>x", "<ANNOTATION_VALUE>y</ANNOTATION_VALUE><ANNOTATION_VALUE>x",
+         "warning", "more than one ANNOTATION_VALUE in ALIGNABLE_ANNOTATION"),
+        ("<ANNOTATION_VALUE>x</ANNOTATION_VALUE>", "", "warning",
+         "lacks what EAF 3.0 asks for: element ANNOTATION_VALUE in ALIGNABLE_ANNOTATION"),
+        ("<TIER ", '<TIER LANG_REF="zz" ', "warning", "refers to what is not there: LANG_REF 'zz'"),
+        ("<TIER ", '<TIER EXT_REF="zz" ', "warning", "refers to what is not there: EXT_REF 'zz'"),
+        ("<TIER ", '<TIER xml:lang="kk" ', "warning", "it could not be written back without loss"),
+        ('VERSION="3.0"', 'VERSION="3.1"', "warning", "is EAF 3.1; kslds writes up to 3.0"),
+        ('SLOT_ID="a"', 'SLOT_ID="7"', "warning", "not allow: TIME_SLOT_ID '7' of TIME_SLOT"),
+        ('SLOT_ID="b"', 'SLOT_ID="a2"', "warning", "has ids that are not the only ones: 'a2' (2)"),
         ('VERSION="3.0"', "", "warning", "states no VERSION"),
         ("</ANNOTATION_DOC", '<EXTERNAL_REF EXT_REF_ID="e" TYPE="ecv" VALUE="https://x.org/a.ecv"/></ANNOTATION_DOC',
          "warning", "'https://x.org/a.ecv' is not beside the file; it is not fetched"),

@@ -118,6 +118,7 @@ BAD_ROWS = {
     "a.mp4,x,5,5,frame,s": ("K113", "start and end are both 5"),
     "a.mp4,x,5,12,frame,s": ("K114", "[5, 12) frame: the recording ends at 10"),
     "a.mp4,x,-2,5,frame,s": ("K114", "[-2, 5) frame"),
+    "a.mp4,x,-90,200,ms,s": ("K114", "[-90, 200) ms: the recording starts at 0"),
     "a.mp4,x,0,900,ms,s": ("K114", "[0, 900) ms: the recording ends at 333"),
     "gone.mp4,x,0,5,frame,s": ("K103", "'gone.mp4' is not among the 1 files of the media folder"),
     "../a.mp4x,x,0,5,frame,s": ("K103", "is not among"),

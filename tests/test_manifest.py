@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kslds import manifest
 from kslds.errors import CorruptData
 from kslds.manifest import Dataset, readable_json, write_parquet
 from kslds.schema import Clip, Dropped
@@ -92,3 +96,22 @@ def test_a_plan_counts_as_what_trim_let_through(copy: Dataset) -> None:
     copy.write("clips", rows)
     copy.close_books("trim", rows_in=len(rows), rows_out=len(rows))
     assert copy.verify() == 9
+
+
+CELLS = st.text(st.sampled_from("'=+-@＝;,\t\r\n\"aә "), max_size=8)
+
+
+@given(CELLS)
+def test_a_shielded_cell_is_no_formula_in_any_language_and_comes_back(cell: str) -> None:
+    shielded = manifest.shielded(cell)
+    assert manifest.unshielded(shielded) == cell
+    assert not [
+        part for part in re.split("[;\t\r\n]", shielded) if part.startswith(tuple("=+-@＝"))
+    ]
+    assert len(shielded) - len(cell) <= len(re.findall("[=+@＝-]", cell))
+
+
+def test_a_spreadsheet_keeps_numbers_and_shields_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    manifest.write_spreadsheet(path, [("=1", -5, None, 0.5), ("ә", "-5", "x;@y", "it's")])
+    assert path.read_bytes() == "\ufeff'=1,-5,,0.5\nә,'-5,x;'@y,it's\n".encode()

@@ -185,6 +185,16 @@ def test_poses_that_do_not_fit_are_said_and_left_out(tmp_path: Path) -> None:
     assert len(dataset.clips) == 4
 
 
+def test_points_of_other_names_are_told_by_name(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60)
+    write_openpose(tmp_path / "poses" / "b", num_frames=61)
+    issues = built(tmp_path).issues
+    (message,) = issues.message[issues.code == "K129"]
+    assert message == (
+        "b has point 0 called 'pose_keypoints_2d/0', the first file calls it 'hand/p0'."
+    )
+
+
 def test_without_the_folder_it_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFile, match="no folder of poses"):
         built(tmp_path)

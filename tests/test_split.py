@@ -344,6 +344,10 @@ def test_by_sentence_a_sentence_is_on_one_side_and_it_is_said_that_signers_are_n
     assert issue.message == "it assigns sentences: 2 of 2 signer(s) are on several sides"
     with (tmp_path / "reports" / "splits" / "sentence.csv").open(newline="") as file:
         assert {row["sentence"]: row["split"] for row in csv.DictReader(file)} == sides
+    risky = dataset(tmp_path, [said(i, f"s{i}", f"=СУ {i}") for i in range(4)])
+    split.split(risky, options=options)
+    lines = (tmp_path / "reports" / "splits" / "sentence.csv").read_text().splitlines()
+    assert [line[:2] for line in lines[1:]] == ["'="] * 4
     split.split(made, options=split.SplitOptions())
     assert set(made.splits) == {"signer"}
     assert "K405" not in set(made.issues.code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import time
 import zipfile
@@ -19,6 +21,7 @@ from kslds import lexicon, sheet, wordlist
 from kslds.cli import app
 from kslds.codes import CODES
 from kslds.errors import AnnotationError, MissingFile, UsageError, ValidationFailed
+from kslds.schema import Sign
 
 FOLDERS = sorted(p for p in (Path(__file__).parent / "lexicons").iterdir() if p.is_dir())
 LIST = "ID;Қазақша;Русский;Примечание\n01;әпке;сестра;x\n02;су;вода;\n"
@@ -241,7 +244,7 @@ def test_a_workbook(tmp_path: Path) -> None:
     assert [(s.gloss_id, s.kk, s.num_hands, s.mirror_safe) for s in taken.signs] == [
         ("01", "әпке", 2, True), ("02", "су", 1, None),
     ]  # fmt: skip
-    assert [row.number for row in sheet.read(path)] == [1, 2, 4]
+    assert [row.number for row in sheet.read(path).rows] == [1, 2, 4]
 
 
 def test_the_content_decides_whatever_a_file_is_called(tmp_path: Path) -> None:
@@ -316,7 +319,7 @@ def test_a_number_that_is_shown_as_something_else(
     page.append([value, "су"])
     page["A2"].number_format = shown
     workbook.save(tmp_path / "list.xlsx")
-    row = sheet.read(tmp_path / "list.xlsx")[1]
+    row = sheet.read(tmp_path / "list.xlsx").rows[1]
     if text is not None:
         assert (row.cells[0], row.wrong) == (text, [])
     else:
@@ -336,6 +339,47 @@ def test_hidden_rows_are_refused(tmp_path: Path) -> None:
     assert problems(raised.value) == [
         "K306 list.xlsx:3: the row is hidden; show it (take away the filter) or delete it"
     ]
+
+
+def test_columns_that_go_nowhere_are_told_with_or_without_a_heading(tmp_path: Path) -> None:
+    path = book(tmp_path, ["kk", None, None, "note", "ru"], ["су", None, "x", None, "вода"])
+    taken = wordlist.read_list(path, source="notes")
+    assert taken.unused == ("column C, which has no heading", "note")
+    assert [(sign.kk, sign.ru) for sign in taken.signs] == [("су", "вода")]
+
+
+def test_what_a_spreadsheet_hides_is_told(tmp_path: Path) -> None:
+    workbook = openpyxl.Workbook()
+    page = workbook.active
+    page.title = "Тізім"
+    for row in (["id", "kk", "ru", "phone", "gap"], ["su", "су", "вода", "1", None]):
+        page.append(row)
+    page.column_dimensions.group("C", "D", hidden=True)
+    page.column_dimensions["F"].hidden = True  # empty
+    other = workbook.create_sheet("Ескі")
+    other.append(["kk"])
+    other.sheet_state = "veryHidden"
+    path, out = tmp_path / "list.xlsx", tmp_path / "lab.csv"
+    workbook.save(path)
+    with pytest.raises(AnnotationError, match=r"2 sheets: 'Тізім', 'Ескі' \(hidden\)"):
+        wordlist.read_list(path)
+    taken = wordlist.read_list(path, sheet="Тізім", source="notes")
+    assert taken.hidden == (
+        "hidden sheets, not read: 'Ескі'",
+        "the column C ('ru') is hidden; it was read as ru",
+        "the column D ('phone') is hidden; it was not read",
+    )
+    words = ("--out", out, "--source", "notes", "--sheet", "Тізім", "--format", "json")
+    code, data, talk = run("import", path, *words)
+    assert code == 0, talk
+    assert json.loads(data)["hidden"] == list(taken.hidden)
+    assert "note: the column C ('ru') is hidden; it was read as ru" in talk
+    page.sheet_state = "hidden"
+    other.sheet_state = "visible"
+    workbook.save(path)
+    taken = wordlist.read_list(path, sheet="Тізім", source="notes")
+    assert taken.hidden[0] == "the sheet 'Тізім' is hidden; it was read"
+    assert wordlist.read_list(text(tmp_path, LIST), source="notes").hidden == ()
 
 
 def test_a_list_without_rows_is_no_lexicon(tmp_path: Path) -> None:
@@ -374,7 +418,7 @@ def by_hand(folder: Path, **changes: str) -> Path:
 
 
 def test_cells_without_addresses_and_rich_text(tmp_path: Path) -> None:
-    assert [row.cells for row in sheet.read(by_hand(tmp_path))] == [["kk\r"], ["су"]]
+    assert [row.cells for row in sheet.read(by_hand(tmp_path)).rows] == [["kk\r"], ["су"]]
 
 
 @pytest.mark.parametrize(
@@ -427,7 +471,7 @@ def test_a_few_bytes_that_stand_for_billions_of_cells(tmp_path: Path) -> None:
     content = rows_of("<row><c t='str'><v>kk</v></c></row>", after=after)
     content = content.replace("<sheetData>", f"<dimension ref='{every}'/><sheetData>")
     began = time.monotonic()
-    (row,) = sheet.read(by_hand(tmp_path, sheet=content))
+    (row,) = sheet.read(by_hand(tmp_path, sheet=content)).rows
     assert time.monotonic() - began < 1
     assert row.cells == ["kk"]
     assert len(row.wrong) == sheet.MAX_COLUMNS
@@ -442,7 +486,7 @@ def test_built_in_dates_of_east_asia(tmp_path: Path) -> None:
             "xl/styles.xml": f"<styleSheet {MAIN}><cellXfs><xf/><xf numFmtId='31'/></cellXfs></styleSheet>"
         },
     )
-    assert "is a date (46054)" in sheet.read(path)[0].wrong[0][1]
+    assert "is a date (46054)" in sheet.read(path).rows[0].wrong[0][1]
 
 
 def test_an_edition_that_is_not_understood_is_not_empty(tmp_path: Path) -> None:
@@ -477,7 +521,7 @@ def test_a_damaged_workbook_is_an_error_and_never_a_crash(place: int, byte: int,
     path = DAMAGED.with_name("damaged.xlsx")
     path.write_bytes(data)
     with contextlib.suppress(AnnotationError):
-        assert all(row.number > 0 for row in sheet.read(path))
+        assert all(row.number > 0 for row in sheet.read(path).rows)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -521,6 +565,57 @@ def test_what_changed(tmp_path: Path) -> None:
         ("changed", "su", "source", "a", "b"),
     ]
     assert wordlist.diff(lexicon.load(old), new=lexicon.load(old)) == ()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kinds"),
+    [
+        ("a,су,вода,", "b,су,вадa,", ["renamed", "changed"]),  # a translation was corrected
+        ("a,,,water", "b,,,water", ["renamed"]),
+        ("a,су,,water", "b,,вода,water", ["renamed", "changed", "changed"]),
+        ("a,су,вода,water", "b,өзен,река,water", ["removed", "added"]),
+        ("a,су,,x\nc,су2,,x", "b,,,x", ["removed", "removed", "added"]),
+    ],
+)
+def test_what_was_renamed(tmp_path: Path, old: str, new: str, kinds: list[str]) -> None:
+    files = [text(tmp_path, f"gloss_id,kk,ru,en\n{rows}\n", name=name)
+             for rows, name in ((old, "o.csv"), (new, "n.csv"))]  # fmt: skip
+    found = wordlist.diff(lexicon.load(files[0]), new=lexicon.load(files[1]))
+    assert [change.kind for change in found] == kinds
+
+
+# --------------------------------------------------------------------------- formulas
+
+EVIL = ("=1+1", "+cmd|' /C calc'!A0", "@x", "-мен", "'=1", "''@y", "су;=1+1", "＝1", "a-b", "'su'")
+
+
+@pytest.mark.parametrize("word", EVIL)
+def test_no_cell_of_a_lexicon_is_a_formula_and_it_is_read_back(tmp_path: Path, word: str) -> None:
+    sign = Sign(gloss_id="su", ru=word, aliases=[w for w in word.split(";") if w != "су"] or ["-x"],
+                category=word, source=word)  # fmt: skip
+    out = tmp_path / "lab.csv"
+    wordlist.write(out, signs=[sign], about=None)
+    assert lexicon.load(out).signs == (sign,)
+    assert wordlist.read_list(out).signs == (sign,)
+    wordlist.write(tmp_path / "again.csv", signs=lexicon.load(out).signs, about=None)
+    assert (tmp_path / "again.csv").read_bytes() == out.read_bytes()
+    for separator in ",;\t":
+        for row in csv.reader(io.StringIO(out.read_text("utf-8")), delimiter=separator):
+            assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@", "＝"))]
+
+
+def test_a_list_with_formulas_in_its_text_becomes_one_without(tmp_path: Path) -> None:
+    path, out = text(tmp_path, "id,kk\na,=1+1\nb,@x\n"), tmp_path / "lab.csv"
+    code, _, talk = run("import", path, "--out", out, "--source", "-notes")
+    assert code == 0, talk
+    lines = out.read_text("utf-8").splitlines()
+    assert lines == ["gloss_id,kk,ru,source", "a,'=1+1,,'-notes", "b,'@x,,'-notes"]
+    assert run("search", "@x", "--lexicon", out, "--format", "json")[0] == 0
+    assert run("diff", path_with_sources(tmp_path), out, "--exit-code")[0] == 0
+
+
+def path_with_sources(folder: Path) -> Path:
+    return text(folder, "gloss_id,kk,source\na,=1+1,-notes\nb,@x,-notes\n", name="plain.csv")
 
 
 # --------------------------------------------------------------------------- commands

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from kslds.manifest import readable_json, write_atomic, write_bytes
+from kslds.manifest import readable_json, shielded, write_atomic, write_bytes
 
 UNKNOWN_SIGNER = "(unknown)"
 """Stands for the signer of clips that name none."""
@@ -235,7 +235,9 @@ def read_report(out: Path) -> Result | None:
 
 def _csv(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(
+        [shielded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
     return text.getvalue().encode()
 
 

@@ -22,7 +22,7 @@ def agreement(
 ) -> None:
     """Show how far annotators agree on boundaries and labels, and where they do not."""
     from kslds import recipe as recipes
-    from kslds.manifest import Dataset
+    from kslds.manifest import Dataset, is_hashed
 
     dataset = Dataset(root)
     found = recipes.run_agreement(dataset, recipes.of(dataset))
@@ -47,6 +47,12 @@ def agreement(
         title=f"{found['missed']} to look at: not marked by all who worked on the recording",
     )
     print_table(found["furthest"], title="boundaries that are furthest apart")
+    hashed = [name for name in found["annotators"] if is_hashed(name, prefix="annotator")]
+    if hashed:
+        say(
+            f"{', '.join(hashed[:5])}: a name with letters beyond a-z is not spelled out; who "
+            "it is stands in your annotations, where agreement.csv says under sources."
+        )
     say(f"every group: {dataset.root / 'reports' / 'agreement.csv'}")
 
 

@@ -16,6 +16,7 @@ elan_app = typer.Typer(
 )
 
 _MAX_ROWS = 50
+_MAX_FINDINGS = 5
 
 
 @elan_app.command()
@@ -63,11 +64,16 @@ def export(
         for e in written
     ]  # fmt: skip
     _show(rows, output, title=f"{len(rows)} file(s) written")
-    for path in (e.into for e in written if e.into):
-        wrong = [f.message for f in elan_check.check(path).findings if f.severity == "error"]
-        if wrong:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            say(f"{path} has an error, which is in the new file too: {wrong[0]}{more}")
+    for e in written:
+        if not e.into:
+            continue
+        # Asked of the new file: writing it has mended some of what was odd in the old one.
+        findings, known = elan_check.check(e.path).findings, elan_check.check(e.into).findings
+        for found in findings[:_MAX_FINDINGS]:
+            before = f", as {e.into} before it" if found in known else ""
+            say(f"{e.path}{before}: {found.severity}: {found.message}")
+        if len(findings) > _MAX_FINDINGS:
+            say(f"… and {len(findings) - _MAX_FINDINGS} more: kslds elan check {e.path}")
     say(
         'Read corrections back with these keys of [ingest]: adapter = "elan", '
         'tiers = ["type:kslds-gloss"], columns = { emotion = "type:kslds-emotion*", '

@@ -80,12 +80,15 @@ def lexicon_import(
         say(f"assumed: {field} is the column {taken.columns[field]!r}")
     if taken.unused:
         say(f"not used: {', '.join(map(repr, taken.unused))}")
+    for what in taken.hidden:
+        say(f"note: {what}")
     wordlist.write(out, signs=taken.signs, about=about, overwrite=overwrite)
     if about is None:
         say("the lexicon states no version: give --version, --date and --licence.")
     facts = {
         "lexicon": str(out), "entries": len(taken.signs), "columns": dict(taken.columns),
         "assumed": list(taken.assumed), "not_used": list(taken.unused),
+        "hidden": list(taken.hidden),
     }  # fmt: skip
     if output is Format.json:
         _json(facts)

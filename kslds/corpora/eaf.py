@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 
 from defusedxml import DefusedXmlException, ElementTree
 
+from kslds.corpora.eaf_schema import IDS, KINDS, ROOT
 from kslds.errors import AnnotationError, MissingFile
 from kslds.manifest import write_bytes
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+    from xml.etree.ElementTree import Element, ParseError
 
-ROOT = "ANNOTATION_DOCUMENT"
 EPOCH = "1970-01-01T00:00:00+00:00"
 """DATE of a document that states none."""
 
@@ -41,20 +41,13 @@ STEREOTYPES: Mapping[str, str] = {
 }
 """The constraints that linguistic types may have, described in ELAN's words."""
 
-SECTIONS = (
-    "LICENSE", "HEADER", "TIME_ORDER", "TIER", "LINGUISTIC_TYPE", "LOCALE", "LANGUAGE",
-    "CONSTRAINT", "CONTROLLED_VOCABULARY", "LEXICON_REF", "REF_LINK_SET", "EXTERNAL_REF",
-)  # fmt: skip
+SECTIONS = KINDS[ROOT].children
 """The elements below the outermost one, in the order that the schema asks for."""
 
-_HEADER = ("MEDIA_DESCRIPTOR", "LINKED_FILE_DESCRIPTOR", "PROPERTY")
 _HOLD_TEXT = frozenset({
     "ANNOTATION_VALUE", "CROSS_REF_LINK", "CVE_VALUE", "CV_ENTRY", "DESCRIPTION",
     "GROUP_REF_LINK", "LICENSE", "PROPERTY",
 })  # fmt: skip
-_IDS = ("TIME_SLOT_ID", "ANNOTATION_ID", "LANGUAGE_CODE", "LANG_ID", "STEREOTYPE", "EXT_REF_ID",
-        "LEX_REF_ID", "LINK_SET_ID", "REF_LINK_ID")  # fmt: skip
-"""Attributes whose values must all differ throughout a document (``xs:ID``)."""
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -135,7 +128,15 @@ def read_document(path: Path) -> Document:
         AnnotationError: The file is not an ELAN document, is of a newer version, or holds
             something that could not be written back.
     """
-    root = parse(path)
+    return document_of(parse(path), path)
+
+
+def document_of(root: Element, path: Path) -> Document:
+    """The document that a file holds, of which the outermost element was read.
+
+    Raises:
+        AnnotationError: It is of a newer version, or holds what could not be written back.
+    """
     version = root.get("VERSION") or root.get("FORMAT") or ""
     if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})*", version) and _number(version) > (3, 0):
         raise AnnotationError(
@@ -212,7 +213,7 @@ def parse(path: Path, *, root_tag: str = ROOT) -> Element:
             root = ElementTree.parse(stream, forbid_dtd=True).getroot()
         except ElementTree.ParseError as error:
             raise AnnotationError(
-                f"{path} is not well-formed XML: {error}.", hint=broken
+                f"{path} is not well-formed XML: {not_xml(error)}.", hint=broken
             ) from error
         except DefusedXmlException as error:
             raise AnnotationError(
@@ -229,6 +230,31 @@ def parse(path: Path, *, root_tag: str = ROOT) -> Element:
             hint="Name the .eaf file in the recipe.",
         )
     return root
+
+
+def not_xml(error: ParseError) -> str:
+    """Why a text is no XML, and where; columns are counted from 1, as editors do."""
+    line, column = error.position
+    what = _NOT_WELL_FORMED.get(error.code) or str(error).partition(":")[0]
+    return f"{what} at line {line}, column {column + 1}"
+
+
+_NOT_WELL_FORMED = {
+    2: "expected <, with which XML begins",
+    3: "the text breaks off; expected the end of every element",
+    4: "expected a character that can stand there; letters may be in another encoding than the "
+    "file states (UTF-8 where it states none), or & and < stand for themselves",
+    5: "the text breaks off in a tag; expected >",
+    7: "expected the end of the element that began last",
+    8: "expected every attribute of an element once",
+    9: "expected nothing after the outermost element",
+    11: "expected &amp;, &lt;, &gt;, &quot; or a number after &",
+    18: "expected an encoding that is known",
+    19: "expected the encoding that the file states",
+    20: "the text breaks off; expected the end of the CDATA section",
+    27: "expected a prefix that is declared",
+}
+"""Codes of the parser, in our words."""
 
 
 # From XML and to XML
@@ -369,7 +395,9 @@ def _header(header: Node) -> Node:
             kept.append((name, value))
         else:  # such as SVG_FILE of EAF 2.1
             children.append(node("PROPERTY", value, NAME=name))
-    return replace(header, attributes=tuple(kept), children=_in_order(children, _HEADER))
+    return replace(
+        header, attributes=tuple(kept), children=_in_order(children, KINDS["HEADER"].children)
+    )
 
 
 def stereotype(text: str | None) -> str | None:
@@ -383,7 +411,7 @@ def ids(root: Node) -> set[str]:
     taken: set[str] = set()
     waiting = [root]
     for item in waiting:  # grows while it is read
-        taken.update(value for name, value in item.attributes if name in _IDS)
+        taken.update(value for name, value in item.attributes if name in IDS)
         waiting.extend(item.children)
     return taken
 
@@ -431,7 +459,7 @@ def _vocabulary(vocabulary: Node, language: Callable[[], str]) -> Node:
             if not child.get("CVE_ID"):
                 child = child.with_attributes(CVE_ID=next(free))
         children.append(_spoken(child, language))
-    ordered = _in_order(children, ("DESCRIPTION", "CV_ENTRY_ML"))
+    ordered = _in_order(children, KINDS["CONTROLLED_VOCABULARY"].children)
     return node("CONTROLLED_VOCABULARY", *ordered, **attributes)
 
 

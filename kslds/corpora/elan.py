@@ -21,6 +21,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from operator import itemgetter
@@ -110,7 +111,8 @@ def read(source: Source) -> Iterator[Annotation]:
 
     `kslds.corpora.tiers.segments` says how tiers are chosen and fields are found.
     PARTICIPANT is the signer and ANNOTATOR the annotator; a child tier without them has those
-    of its parent.
+    of its parent. With the option ``annotator`` the annotator is instead the ``folder`` that the
+    file lies in, or the ``author`` of the document.
 
     The recording is the first that the header names and `source.media` has: videos first (by
     MIME_TYPE or file ending), sounds last. `Links` tells how it is found. If none is there, the
@@ -126,11 +128,11 @@ def read(source: Source) -> Iterator[Annotation]:
         MissingFile: A file is not there.
         AnnotationError: The only file is not an ELAN document, or a file has no tier of a name
             that the recipe gives.
-        RecipeError: `source.columns` maps a field that ELAN files do not have, or there are
-            `source.options`.
+        RecipeError: `source.columns` maps a field that ELAN files do not have, or
+            `source.options` has something unknown.
     """
     check_columns(source)
-    choose(source, adapter="elan", known={})
+    who = choose(source, adapter="elan", known={"annotator": ("tier", "folder", "author")})
     external: dict[Path, Element] = {}
     links = Links(source)
     for path in source.files:
@@ -141,7 +143,10 @@ def read(source: Source) -> Iterator[Annotation]:
                     f"{path} was exported by SLAN-tool, whose .eaf times are ten times too small.",
                     hint='Read it with adapter = "slan", which offers a repair.',
                 )
-            document = tiers_of(root, path, external=external, links=links)
+            document = replace(
+                tiers_of(root, path, external=external, links=links),
+                annotator=_annotator(root, path, who["annotator"]),
+            )
         except AnnotationError as error:
             if len(source.files) == 1:
                 raise
@@ -153,6 +158,12 @@ def read(source: Source) -> Iterator[Annotation]:
             )  # fmt: skip
         else:
             yield from segments(document, source)
+
+
+def _annotator(root: Element, path: Path, how: str) -> str | None:
+    if how == "folder":
+        return text_of(path.absolute().parent.name)
+    return text_of(root.get("AUTHOR")) if how == "author" else None
 
 
 def is_slan(root: Element) -> bool:
@@ -401,7 +412,8 @@ def _tiers(root: Element, vocabularies: _Vocabularies) -> list[tuple[int, Tier]]
         for number, item in enumerate(element.iterfind("ANNOTATION/*"), start=1):
             value = _inner_text(item.find("ANNOTATION_VALUE"))
             if value is None and cv is not None:
-                value = vocabularies.value(cv, item, language=language)
+                spoken = item.get("LANG_REF") or language
+                value = vocabularies.value(cv, item, language=spoken)
             aligned = item.tag == "ALIGNABLE_ANNOTATION"
             note = Note(
                 key=item.get("ANNOTATION_ID") or f"{place}.{number}",

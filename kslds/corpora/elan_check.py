@@ -10,7 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kslds.corpora.eaf import SECTIONS, STEREOTYPES, parse
+from kslds.corpora.eaf import STEREOTYPES, document_of, parse
+from kslds.corpora.eaf_schema import beyond_schema
 from kslds.corpora.elan import external_vocabulary, is_slan, tiers_of
 from kslds.corpora.table import listed
 from kslds.corpora.tiers import Tiers
@@ -43,6 +44,7 @@ class Checked:
     participants: Sequence[str] = ()
     annotators: Sequence[str] = ()
     findings: Sequence[Finding] = ()
+    """Errors first."""
 
     @property
     def num_annotations(self) -> int:
@@ -98,21 +100,25 @@ def check(path: Path, *, external: dict[Path, Element] | None = None) -> Checked
         tiers=numbers,
         participants=sorted({t.participant for t in tiers.tiers if t.participant}),
         annotators=sorted({t.annotator for t in tiers.tiers if t.annotator}),
-        findings=[
-            Finding(severity=severity, message=message)
-            for severity, message in [*_structure(root, path), *_times(tiers)]
-        ],
+        findings=sorted(
+            (
+                Finding(severity=severity, message=message)
+                for severity, message in [*_structure(root, path), *_times(tiers)]
+            ),
+            key=lambda finding: finding.severity,
+        ),
     )
 
 
 def _structure(root: Element, path: Path) -> Iterator[tuple[str, str]]:
     if is_slan(root):
-        yield "error", "exported by SLAN-tool: its times are ten times too small"
+        yield (
+            "error",
+            "exported by SLAN-tool: its times are ten times too small; "
+            'adapter = "slan" offers a repair',
+        )
     elif "VERSION" not in root.attrib:
         yield "warning", "states no VERSION"
-    unknown = sorted({child.tag for child in root}.difference(SECTIONS))
-    if unknown:
-        yield "warning", f"has elements that EAF 3.0 does not know: {listed(unknown)}"
     several = [tag for tag in ("HEADER", "TIME_ORDER") if len(root.findall(tag)) > 1]
     if several:
         yield "warning", f"has more than one {listed(several)}"
@@ -139,7 +145,35 @@ def _structure(root: Element, path: Path) -> Iterator[tuple[str, str]]:
         if "" in found:
             yield "error", f"{what} without {attribute}"
     yield from _references(root)
+    yield from _entries(root)
     yield from _external(root, path)
+    try:
+        document = document_of(root, path)
+    except AnnotationError as error:
+        yield "warning", error.what.replace(str(path), "the file")
+    else:
+        for message in beyond_schema(document.root):
+            yield "warning", message
+
+
+def _entries(root: Element) -> Iterator[tuple[str, str]]:
+    """Annotations that name an entry which their vocabulary, in the file, does not have."""
+    entries = {
+        item.get("CV_ID"): {entry.get("CVE_ID") for entry in item.iterfind("*")}
+        for item in root.iterfind("CONTROLLED_VOCABULARY")
+        if "EXT_REF" not in item.attrib
+    }
+    of_type = {
+        kind.get("LINGUISTIC_TYPE_ID"): kind.get("CONTROLLED_VOCABULARY_REF")
+        for kind in root.iterfind("LINGUISTIC_TYPE")
+    }
+    for tier in root.iterfind("TIER"):
+        known = entries.get(of_type.get(tier.get("LINGUISTIC_TYPE_REF")))
+        used = (note.get("CVE_REF") for note in tier.iterfind("ANNOTATION/*"))
+        lost = [] if known is None else sorted({key for key in used if key} - known)
+        if lost:
+            name = tier.get("TIER_ID", "")
+            yield "warning", f"tier {name!r:.60}: its vocabulary has no entry {listed(lost)}"
 
 
 def _references(root: Element) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,6 @@ from urllib.parse import quote
 from kslds.corpora import Source
 from kslds.corpora.eaf import (
     EPOCH,
-    ROOT,
     STEREOTYPES,
     Document,
     Node,
@@ -44,7 +43,8 @@ from kslds.corpora.eaf import (
     to_bytes,
     undetermined_language,
 )
-from kslds.corpora.elan import TIER_PROPERTY, Links
+from kslds.corpora.eaf_schema import ROOT
+from kslds.corpora.elan import TIER_PROPERTY, Links, external_vocabulary
 from kslds.corpora.elan import media as media_of
 from kslds.corpora.tiers import OURS, names_of
 from kslds.errors import AnnotationError, CorruptData, UsageError
@@ -96,7 +96,7 @@ def export(
         into: Documents that get the tiers of their recording. What they hold stays as it is,
             but for the properties of kslds and the counter of annotation ids; the result is
             written to `out` under their name, those of one name in the folders in which they
-            differ.
+            differ. The external vocabularies that lie beside them are written beside it.
         prefix: Put before the name of every tier.
         replace: Replace tiers and files that an earlier export wrote.
 
@@ -114,6 +114,7 @@ def export(
     given = _by_recording(into, recordings.values())
     glosses = _glosses(dataset, segments)
     results: dict[Path, tuple[bytes, Exported]] = {}
+    vocabularies: dict[Path, bytes] = {}
     for recording_id, recording in sorted(recordings.items(), key=lambda i: i[1].source_file):
         rows = segments.get(recording_id)
         if not rows:
@@ -127,6 +128,12 @@ def export(
         else:
             path = out / names[source]
             document, origin_ms = read_document(source), media_of(parse(source), source)[1]
+            for target, data in _vocabularies_of(document, source, path):
+                if vocabularies.setdefault(target, data) != data:
+                    raise UsageError(
+                        f"two vocabularies would be written to {target}.",
+                        hint="Export their documents one after the other, to different folders.",
+                    )
         tiers = _tiers(rows, prefix=prefix)
         where = str(source or path)
         document = _cleared(document, list(tiers), replace=replace, where=where)
@@ -147,16 +154,31 @@ def export(
             path=path, recording=recording.source_file, into=source,
             tiers=len(tiers), annotations=len(rows),
         )  # fmt: skip
-    for path, (data, _) in results.items():
+    files = vocabularies | {path: data for path, (data, _) in results.items()}
+    for path, data in files.items():
         if path.exists() and not replace and path.read_bytes() != data:
             raise UsageError(
                 f"{path} is there already, and is not what would be written.",
                 hint="Corrections may be in it: read them first, then use --replace, or name "
                 "another folder with --out.",
             )
-    for path, (data, _) in results.items():
+    for path, data in files.items():
         write_bytes(path, data)
     return [exported for _, exported in results.values()]
+
+
+def _vocabularies_of(
+    document: Document, source: Path, target: Path
+) -> Iterator[tuple[Path, bytes]]:
+    """The external vocabularies of a document, for the folder that it is written to.
+
+    They are named relative to it; without them, annotations that only name an entry lose their
+    value.
+    """
+    for item in document.section("EXTERNAL_REF"):
+        found = external_vocabulary(source, item.get("VALUE"))
+        if item.get("TYPE") == "ecv" and found is not None:
+            yield target.parent / found.relative_to(source.parent), found.read_bytes()
 
 
 def _by_recording(paths: Iterable[Path], recordings: Collection[Recording]) -> dict[str, Path]:

@@ -138,7 +138,7 @@ def read_json(path: Path) -> Any:
         table = text.lstrip()[:1] not in ("{", "[")
         shown = f"; it begins with {text.strip().splitlines()[0][:40]!r}" if table else ""
         raise AnnotationError(
-            f"{path} is not JSON: {_reason(error)}{shown}.",
+            f"{path} is not JSON: {reason(error)}{shown}.",
             hint="It may be a table, which another adapter reads."
             if table
             else "Fetch it again, or export it again.",
@@ -172,7 +172,7 @@ def read_items(path: Path) -> Iterator[Item]:
         try:
             item = _named(_parse(text))
         except (ValueError, RecursionError) as error:
-            item = f"the line is not JSON: {_reason(error, number=number)}"
+            item = f"the line is not JSON: {reason(error, number=number)}"
         if number == first[0] and isinstance(item, str):
             raise AnnotationError(
                 f"{path}, line {number}: {item}; expected one JSON object per line, or an array.",
@@ -224,11 +224,28 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _reason(error: ValueError | RecursionError, *, number: int = 1) -> str:
+def reason(error: ValueError | RecursionError, *, number: int = 1) -> str:
     """What is wrong, and where, in a text that begins on line `number` of its file."""
     if isinstance(error, RecursionError):
         return "objects are nested too deeply"
     if isinstance(error, json.JSONDecodeError):
-        what = error.msg.removesuffix(" at")
+        msg = error.msg.removesuffix(" at")
+        what = next((said for start, said in _WORDS.items() if msg.startswith(start)), msg)
+        if error.pos >= len(error.doc.rstrip()):
+            what = f"the text breaks off; {what}"
         return f"{what} at line {number + error.lineno - 1}, column {error.colno}"
     return str(error)
+
+
+_WORDS = {
+    "Expecting value": 'expected a value: "text", a number, true, false, null, an array, an object',
+    "Expecting ',' delimiter": "expected a comma or a closing bracket",
+    "Expecting ':' delimiter": "expected a colon after the key",
+    "Expecting property name": "expected a key in double quotes",
+    "Illegal trailing comma": "expected no comma before a closing bracket",
+    "Unterminated string": "expected a closing quote for the text that begins",
+    "Invalid control character": "expected no line break or control character inside a text",
+    "Invalid \\": "expected an escape that JSON knows after the backslash",
+    "Extra data": "expected nothing after the closing bracket",
+}
+"""Beginnings of the parser's messages, in our words."""

@@ -25,6 +25,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +34,9 @@ from typing import TYPE_CHECKING, Any
 from defusedxml import DefusedXmlException, ElementTree
 
 from kslds.corpora import About, Annotation, Source, choose, wrong_file
+from kslds.corpora.eaf import not_xml
 from kslds.corpora.elan import is_slan, tiers_of
+from kslds.corpora.jsonl import reason
 from kslds.corpora.tiers import Note, Span, Tier, Tiers, check_columns, segments, text_of
 from kslds.corpora.times import parse_time
 from kslds.errors import AnnotationError, MissingFile, RecipeError
@@ -60,8 +63,8 @@ ABOUT = About(
         ),
         (
             "The older time JSON is not JSON (single quotes, commas too many, numbers as text).",
-            "It is read as what it is, a literal of Python; a value with an apostrophe breaks it "
-            "and is refused.",
+            "It is read as what it is, a literal of Python. What follows a value tells where it "
+            "ends, also where it holds an apostrophe.",
         ),
         (
             "The frame JSON has values without quotes and brackets that do not match.",
@@ -90,6 +93,7 @@ STEP_MS = 40
 _OPTIONS: Mapping[str, tuple[str, ...]] = {
     "repair": ("none", "eaf-times-x10"),
     "recording": ("{name}",),
+    "annotator": ("none", "folder"),
 }
 _FIXED_NAMES = frozenset({"project", "savedproject"})
 _MAX_BYTES = 64 << 20
@@ -107,7 +111,9 @@ def read(source: Source) -> Iterator[Annotation]:
     `kslds.corpora.tiers.segments` says how tiers are chosen and fields are found; the type of
     a tier (``type:text``, ``type:handshape``) is known in the newer time JSON and in projects.
     The recording is the option ``recording``, else the name of the file without its ending,
-    else, where that is the tool's ``project`` or ``savedProject``, the name of its folder.
+    else, where that is the tool's ``project`` or ``savedProject``, the name of its folder. No
+    export names an annotator; with the option ``annotator = "folder"`` it is the folder that the
+    file lies in, or the one above where the folder is called after the recording.
 
     Raises:
         MissingFile: A file is not there.
@@ -126,7 +132,8 @@ def read(source: Source) -> Iterator[Annotation]:
         )
     for path in source.files:
         tiers = _read(path, recording or _recording(path), repair=options["repair"])
-        yield from segments(tiers, source)
+        who = _annotator(path, recording) if options["annotator"] == "folder" else None
+        yield from segments(replace(tiers, annotator=who), source)
 
 
 def _recording(path: Path) -> str:
@@ -134,6 +141,12 @@ def _recording(path: Path) -> str:
     if name.casefold() in _FIXED_NAMES:
         name = path.absolute().parent.name or name
     return unicodedata.normalize("NFC", name)
+
+
+def _annotator(path: Path, recording: str | None) -> str | None:
+    folder = path.absolute().parent
+    is_recording = recording is None and path.stem.casefold() in _FIXED_NAMES
+    return text_of(folder.parent.name if is_recording else folder.name)
 
 
 def _read(path: Path, recording: str, *, repair: str) -> Tiers:
@@ -151,7 +164,13 @@ def _read(path: Path, recording: str, *, repair: str) -> Tiers:
     try:
         text = data.decode(json.detect_encoding(data))
     except UnicodeDecodeError as error:
-        raise _wrong(path, f"it is not {error.encoding.upper()} text") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise AnnotationError(
+            f"{path}, line {line}: byte 0x{data[error.start]:02X} at {error.start} is not "
+            f"{error.encoding.upper()}, in which SLAN-tool writes.",
+            hint="Save it as UTF-8. If it was saved in Windows-1251 (CP1251): "
+            f"iconv -f CP1251 -t UTF-8 {path.name} > NEW{path.suffix}",
+        ) from error
     if text.lstrip("\ufeff \t\r\n")[:1] != "{":
         raise wrong_file(path, found=_names(text), expected=_EXPECTED)
     document = _object(path, text)
@@ -201,7 +220,9 @@ def _xml(path: Path, data: bytes) -> Element:
     try:
         root = ElementTree.fromstring(data, forbid_dtd=True)
     except ElementTree.ParseError as error:
-        raise AnnotationError(f"{path} is not well-formed XML: {error}.", hint=_AGAIN) from error
+        raise AnnotationError(
+            f"{path} is not well-formed XML: {not_xml(error)}.", hint=_AGAIN
+        ) from error
     except DefusedXmlException as error:
         raise AnnotationError(
             f"{path} declares a document type or entities, which SLAN-tool never does; "
@@ -222,24 +243,51 @@ def _object(path: Path, text: str) -> dict[str, Any]:
             "and its brackets do not match.",
             hint="Export the project as time JSON or frame XML.",
         )
-    try:
-        if text.startswith("{'"):
-            if len(text) > _MAX_LITERAL_BYTES:
-                raise ValueError(f"more than {_MAX_LITERAL_BYTES >> 20} MiB")
-            # The tool escapes nothing: a backslash is one that somebody typed.
-            found = ast.literal_eval(text.replace("\\", "\\\\"))
-        else:
-            found = json.loads(text, parse_float=Decimal)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        why = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
+    is_old = text.startswith("{'")
+    if is_old and len(text) > _MAX_LITERAL_BYTES:
         raise AnnotationError(
-            f"{path} cannot be read: {why:.200}.",
-            hint="A saved project breaks off at a '#' in a value, the older time JSON at an "
-            "apostrophe. " + _AGAIN,
+            f"{path} is in the older time JSON, and larger than {_MAX_LITERAL_BYTES >> 20} MiB; "
+            "the tool never wrote that much.",
+            hint=_AGAIN,
+        )
+    try:
+        if is_old:
+            # The tool escapes nothing: a backslash or an apostrophe is one that somebody typed.
+            text = text.replace("\\", "\\\\")
+            found = ast.literal_eval(_OLD_VALUE.sub(lambda m: m[0].replace("'", "\\'"), text))
+        else:
+            found = json.loads(text, parse_float=Decimal, parse_constant=str)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise AnnotationError(
+            f"{path} cannot be read: {_why(error)}.",
+            hint="A saved project breaks off at a '#' in a value. " + _AGAIN,
         ) from error
     if not isinstance(found, dict):
         raise _wrong(path, "it does not hold an object")
     return found
+
+
+_OLD_VALUE = re.compile(
+    # No value holds the beginning of the next one, so that the time to look is linear.
+    r"(?<='VALUE': ')(?:(?!'VALUE': ').)*?(?='\},(?:\{'ANNOTATION_ID': '|\]\}\},))"
+)
+"""The values of the older time JSON: what follows an annotation tells where its value ends."""
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with the text of an object, and where."""
+    if isinstance(error, json.JSONDecodeError):
+        near = error.doc[max(0, error.pos - 20) : error.pos + 20]
+        return f"{reason(error)}, at {near!r}"
+    if isinstance(error, SyntaxError) and error.text and error.offset:
+        near = error.text[max(0, error.offset - 21) : error.offset + 19]
+        return (
+            "expected texts in single quotes, with a comma or a bracket after each, at line "
+            f"{error.lineno}, column {error.offset}, at {near!r}"
+        )
+    if isinstance(error, RecursionError | MemoryError):
+        return "objects are nested too deeply"
+    return "expected nothing but texts, lists and objects"
 
 
 # The exports, as tiers: id, name, type and annotations

@@ -77,6 +77,8 @@ class Tiers:
     """Code and reason of the annotations that have no usable time."""
     columns: tuple[str, str]
     """What the format calls start and end, for messages."""
+    annotator: str | None = None
+    """Who drew all of it, in place of what the tiers say; None leaves it to them."""
 
 
 def check_columns(source: Source) -> None:
@@ -163,7 +165,7 @@ def segments(document: Tiers, source: Source) -> Iterator[Annotation]:
                 signer=value("signer", note, tier.participant),
                 session=value("session", note, None),
                 tier=tier.name if tier.stands_for is None else tier.stands_for or None,
-                annotator=value("annotator", note, tier.annotator),
+                annotator=value("annotator", note, document.annotator or tier.annotator),
                 problem=document.problems.get(note),
             )
 

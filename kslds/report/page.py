@@ -14,6 +14,7 @@ import pandas as pd
 
 from kslds.codes import CODES, Code
 from kslds.manifest import Dataset
+from kslds.report import annotators
 from kslds.report.contact import Shown
 from kslds.report.markup import (
     Html,
@@ -244,68 +245,7 @@ def _issues(data: Data) -> Sequence[object]:
 
 
 def _agreement(data: Data) -> Sequence[object]:
-    path = data.folder / "agreement.json"
-    if not path.is_file():
-        return [el("p", "Nothing was annotated by several people.")]
-    found = read_json(path)
-    shared = found["groups"] - found["groups_by_annotators"].get("1", 0)
-    rule = found["rule"]
-    became = (
-        "Each annotator’s segment is a clip of its own; a rule under [consensus] would make one "
-        "of them."
-        if rule == "none"
-        else f"One segment stands for each group; its boundaries follow the rule “{rule}”."
-    )
-    apart = [
-        (name, spread["mean"], spread["median"], spread["min"], spread["max"])
-        for name, spread in (
-            ("Overlap (IoU)", found["iou"]),
-            ("Between the starts, ms", found["start_ms"]),
-            ("Between the ends, ms", found["end_ms"]),
-        )
-        if spread
-    ]
-    labels = [
-        (name, kind["compared"], kind["agreed"], "–" if alpha is None else f"{alpha:.3f}")
-        for name, kind in (("Labels", found["labels"]), ("Emotions", found["emotions"]))
-        for alpha in (kind["krippendorff_alpha"],)
-    ]
-    pairs = [
-        (f"{row['a']} and {row['b']}", row["shared"], row["only_a"], row["only_b"], row["iou"],
-         row["start_ms"], row["end_ms"], row["same_label"],
-         "–" if row["cohen_kappa"] is None else f"{row['cohen_kappa']:.3f}")
-        for row in found["pairs"]
-    ]  # fmt: skip
-
-    def place(row: Mapping[str, Any]) -> str:
-        return f"{row['file']}, {row['start_ms']} to {row['end_ms']} ms"
-
-    review = [(place(r), r["said"], r["became"], "yes" if r["tied"] else "") for r in
-              found["review"][:_MAX_ROWS_OPEN]]  # fmt: skip
-    missed = [(place(r), r["said"], r["not_by"], r["became"]) for r in found.get("missing", [])]
-    missing = missed[:_MAX_ROWS_OPEN]
-    furthest = [
-        (place(r), r["iou"], r["start_apart_ms"], r["end_apart_ms"]) for r in found["furthest"]
-    ]
-    return [
-        el("p", f"{count(len(found['annotators']), 'annotator')}. Of "
-           f"{count(found['groups'], 'group')} of segments that mean the same sign (IoU of at "
-           f"least {found['min_iou']:g}), {shared:,} are by more than one of them. {became}"),
-        table("How far boundaries are apart", ("", "Mean", "Middle", "Least", "Most"), apart),
-        table("Agreement on labels", ("", "Groups compared", "All agree", "Krippendorff’s alpha"),
-              labels),
-        table("Pairs of annotators", ("Annotators", "Both", "Only the first", "Only the second",
-              "IoU", "Starts apart, ms", "Ends apart, ms", "Same label", "Cohen’s kappa"), pairs),
-        table("To look at: labels differ", ("Where", "Who says what", "Became", "Tied"), review,
-              more=found["differing"] - len(review)),
-        table("To look at: not marked by all who worked on the recording", ("Where",
-              "Who says what", "Not marked by", "Became"), missing,
-              more=found.get("missed", 0) - len(missing)),
-        table("To look at: boundaries furthest apart", ("Where", "IoU", "Starts apart, ms",
-              "Ends apart, ms"), furthest),
-        el("p", "Every group, to open in a spreadsheet: ",
-           el("a", "agreement.csv", href="agreement.csv")),
-    ]  # fmt: skip
+    return annotators.section(data.folder, most=_MAX_ROWS_OPEN)
 
 
 def _recordings(data: Data) -> Sequence[object]:
