@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,9 +32,9 @@ from kslds.errors import RecipeError
 from kslds.lexicon import Lexicon
 from kslds.manifest import (
     Dataset,
-    canonical_json,
     key_of,
     readable_json,
+    segment_key,
     write_bytes,
     write_spreadsheet,
 )
@@ -160,11 +159,15 @@ def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
 # --------------------------------------------------------------------------- groups
 
 
+_TEXTS = (
+    "label", "emotion", "sentence", "translation", "translation_kk", "published_split", "tier",
+)  # fmt: skip
+"""What a segment says in words; whoever drew it votes on each."""
+
+
 def _content(segment: Segment) -> tuple[int | str, ...]:
     """All that a segment says, without who said it."""
-    texts = (segment.label, segment.emotion, segment.sentence, segment.translation,
-             segment.published_split, segment.tier)  # fmt: skip
-    return (segment.start_ms, segment.end_ms, *(text or "" for text in texts))
+    return (segment.start_ms, segment.end_ms, *(getattr(segment, name) or "" for name in _TEXTS))
 
 
 def _order(segment: Segment) -> tuple[tuple[int | str, ...], str]:
@@ -279,7 +282,7 @@ class _Judge:
         options, weights = self.options, self._weights(members)
         values: dict[str, Any] = {}
         tied = []
-        for name in ("label", "emotion", "sentence", "translation", "tier", "published_split"):
+        for name in _TEXTS:
             same = self.same if name == "label" else str
             values[name], tie = _vote([getattr(m, name) for m in members], weights, same=same)
             if tie and name in ("label", "emotion"):
@@ -305,7 +308,7 @@ class _Judge:
         }
         side = values.pop("published_split")
         made = Segment(
-            segment_id=f"seg_{hashlib.sha256(canonical_json(values)).hexdigest()[:16]}",
+            segment_id=segment_key(values),
             published_split=side,
             source=" + ".join(sorted(m.source for m in members)),
             **values,

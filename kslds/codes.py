@@ -417,6 +417,12 @@ _warning(
     "The dataset does not have as many clips, signers or classes as its recipe expects.",
     "Look for missing files and dropped rows, and say so with every result.",
 )
+_warning(
+    "K407",
+    "published sides not followed",
+    "The annotations name the side on which the collection publishes clips; the split is another.",
+    'Nothing, if you want a split of your own; `[split] by = "published"` repeats that one.',
+)
 # K5: lexicon files
 _warning(
     "K501",

@@ -42,7 +42,14 @@ from kslds.errors import (
     UsageError,
 )
 from kslds.folders import Finder, Refused, find
-from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
+from kslds.manifest import (
+    Dataset,
+    key_of,
+    readable_json,
+    segment_key,
+    sha256_file,
+    write_bytes,
+)
 from kslds.orthography import slug
 from kslds.probe import SUFFIXES, Probe, probe
 from kslds.schema import Dropped, Issue, Recording, Segment, Signer, Timing
@@ -337,13 +344,13 @@ def _segment(row: Annotation, bounds: Bounds, recording_id: str) -> Segment:
         "emotion": _emotion(emotion) if emotion else None,
         "sentence": sentence,
         "translation": _clean(row.translation),
+        "translation_kk": _clean(row.translation_kk),
         "tier": _clean(row.tier),
         "annotator": key_of(annotator, prefix="annotator") if annotator else None,
         "signer_id": key_of(signer, prefix="signer") if signer else None,
     }
-    digest = hashlib.sha256(canonical_json(values)).hexdigest()
     return Segment(
-        segment_id=f"seg_{digest[:16]}",
+        segment_id=segment_key(values),
         published_split=_clean(row.split),
         source=row.source,
         **values,  # type: ignore[arg-type]

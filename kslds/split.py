@@ -204,23 +204,41 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
 
 
 def as_published(clips: Mapping[str, Clip], *, options: SplitOptions) -> Sides:
-    """The split that the collection itself publishes, leaks and all.
+    """The split that the collection itself publishes, leaks and all; of several benchmarks, each.
 
     Where it keeps signers apart, signers are assigned; else single clips, and an issue says how
     many signers are on several sides. Clips of which it says nothing have no side.
     """
     del options
-    published = {key: c.published_split for key, c in clips.items() if c.published_split}
+    published: dict[str, dict[str, str]] = defaultdict(dict)
+    for key, clip in clips.items():
+        for name, side in _published(clip).items():
+            published[name][key] = side
     if not published:
         raise UsageError(
             "no annotation says on which side the collection publishes it.",
             hint="Choose another rule; see [split] by.",
         )
-    named = {side: _side_name(side) for side in sorted(set(published.values()))}
-    unit = _published_unit(clips.values())
-    return {
-        "published": {str(_value(clips[key], unit)): named[side] for key, side in published.items()}
-    }
+    splits: Sides = {}
+    for name, of in sorted(published.items()):
+        named = {side: _side_name(side) for side in sorted(set(of.values()))}
+        unit = _published_unit(clips.values(), name=name)
+        splits[name] = {str(_value(clips[key], unit)): named[side] for key, side in of.items()}
+    return splits
+
+
+_SEVERAL = re.compile(rf"({schema.KEY_PATTERN})=({schema.KEY_PATTERN})")
+
+
+def _published(clip: Clip) -> dict[str, str]:
+    """Name of a split → the side on which the collection publishes the clip there."""
+    text = clip.published_split
+    if not text:
+        return {}
+    named = [_SEVERAL.fullmatch(word) for word in text.split()]
+    if all(named):
+        return {f"published-{match[1]}": match[2] for match in named if match}
+    return {"published": text}
 
 
 def _side_name(published: str) -> str:
@@ -230,11 +248,11 @@ def _side_name(published: str) -> str:
     return name
 
 
-def _published_unit(clips: Iterable[Clip]) -> str:
+def _published_unit(clips: Iterable[Clip], *, name: str) -> str:
     """Signers, where none is published on two sides (or in part), else single clips."""
     sides: dict[str | None, set[str | None]] = defaultdict(set)
     for clip in clips:
-        sides[clip.signer_id].add(clip.published_split)
+        sides[clip.signer_id].add(_published(clip).get(name))
     return "signer_id" if all(len(found) == 1 for found in sides.values()) else "clip_id"
 
 
@@ -400,22 +418,25 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         AnnotationError: The split list cannot be read, or names no signer of the dataset.
     """
     clips = dataset.read("clips", Clip)
-    unit = _UNITS.get(options.by, "signer_id")
-    if options.by == "published":
-        unit = _published_unit(clips)
-    _check_complete(clips, unit=unit)
+    rule_unit = _UNITS.get(options.by, "signer_id")
+    _check_complete(clips, unit=rule_unit)
     bands: dict[str, str | None] = {}
     if options.by == "age":
         bands = {s.signer_id: s.age_band for s in dataset.read("signers", Signer)}
-    values = sorted({_value(clip, unit) or "" for clip in clips})
-    told: Mapping[str, object] = {value: bands.get(value) for value in values}
+    told: Mapping[str, object] = {
+        value: bands.get(value) for value in sorted({_value(c, rule_unit) or "" for c in clips})
+    }
     if options.by in ("krsl-paper", "published"):
         told = {clip.clip_id: clip for clip in clips}
     splits = RULES[options.by](told, options=options)
-    issues: list[Issue] = []
+    units = dict.fromkeys(splits, rule_unit)
+    if options.by == "published":
+        units = {name: _published_unit(clips, name=name) for name in splits}
+    issues: list[Issue] = list(_not_followed(clips, options=options, name=next(iter(splits))))
     counts: dict[str, Counter[str]] = {}
     for name, sides in splits.items():
-        strangers = sorted(set(sides) - set(values))
+        unit = units[name]
+        strangers = sorted(set(sides) - {_value(clip, unit) or "" for clip in clips})
         if strangers:
             message = f"there is no clip of {len(strangers)} listed signer(s): {_some(strangers)}"
             issues.append(_issue("K404", name=name, key=strangers[0], message=message))
@@ -428,10 +449,11 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
             issues.append(_dependent(placed, name=name, unit=unit))
         counts[name] = Counter(side for _, side in placed)
 
-    _write(dataset, splits, unit=unit)
+    _write(dataset, splits, units=units)
     kept = dataset.read("issues", Issue) if dataset.has("issues") else []
     dataset.write("issues", [*(i for i in kept if not i.code.startswith("K4")), *issues])
     first = next(iter(splits))
+    unit = units[first]
     sideless = [c for c in clips if (_value(c, unit) or "") not in splits[first]]
     dataset.close_books(
         "split",
@@ -451,6 +473,17 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         }
         for name, sides in splits.items()
     }
+
+
+def _not_followed(clips: Sequence[Clip], *, options: SplitOptions, name: str) -> Iterator[Issue]:
+    """Says that clips have a published side, and that the rule is another."""
+    published = sum(clip.published_split is not None for clip in clips)
+    if published and options.by != "published":
+        message = (
+            f"the annotations name a published side of {published:,} of {len(clips):,} clips; "
+            f"[split] by = {options.by!r} does not follow it"
+        )
+        yield _issue("K407", name=name, key=name, message=message)
 
 
 def _unit_of(clip: Clip, unit: str) -> str:
@@ -478,7 +511,7 @@ def _check_complete(clips: Sequence[Clip], *, unit: str) -> None:
         )
 
 
-def _write(dataset: Dataset, splits: Sides, *, unit: str) -> None:
+def _write(dataset: Dataset, splits: Sides, *, units: Mapping[str, str]) -> None:
     """Write each split as a table and as a text list, in place of those of an earlier run."""
     lists = dataset.root / "reports" / "splits"
     for stale in (dataset.root / "tables" / "splits").glob("*.parquet"):
@@ -486,6 +519,7 @@ def _write(dataset: Dataset, splits: Sides, *, unit: str) -> None:
             stale.unlink()
             (lists / f"{stale.stem}.csv").unlink(missing_ok=True)
     for name, sides in splits.items():
+        unit = units[name]
         rows = [SplitRow(split=s, unit=unit, value=v) for v, s in sides.items()]
         dataset.write(f"splits/{name}", rows, record=SplitRow)
         text = io.StringIO()

@@ -509,6 +509,46 @@ def test_a_translation_is_not_another_label(tmp_path: Path) -> None:
         assert "K303" in codes(result)
 
 
+def fluentsigners(folder: Path) -> None:
+    table(folder / "gloss_annotation.csv", "0,ПРИВЕТ", "1,САНКТ-ПEТЕРБУРГ", header="ID,Gloss")
+    table(folder / "russian_translation.csv", "0,Привет", header="ID,Translation")
+    (folder / "kazakh.json").write_text('{"0": "Сәлем"}', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("names", "adapter"),
+    [
+        (["gloss_annotation.csv"], "auto"),
+        (["gloss_annotation.csv", "russian_translation.csv"], "auto"),
+        (["."], "auto"),
+        (["."], "fluentsigners-50"),
+        (["gloss_annotation.csv"], "fluentsigners-50"),
+    ],
+)
+def test_tables_of_sentences_name_no_signers(
+    tmp_path: Path, names: list[str], adapter: str
+) -> None:
+    fluentsigners(tmp_path)
+    result = audit([tmp_path / name for name in names], options=Options(adapter=adapter))
+    assert (result.facts.rows, result.facts.classes, result.number("error")) == (2, 2, 0)
+    assert codes(result).keys().isdisjoint({"K321", "K612", "K613", "K118"})
+    assert codes(result)["K303"] == 1
+    assert [s for s in result.facts.skipped if s.startswith("Signers and sides of 2 rows")]
+    if len(names) > 1 or names == ["."]:  # sentence 1 has no translation
+        assert {"K127", "K133"} & codes(result).keys()
+
+
+def test_lists_of_sides_are_recognised(tmp_path: Path) -> None:
+    fluentsigners(tmp_path)
+    (tmp_path / "split1.txt").write_text("P0_S000_00 train\nP0_S001_00 test\n")
+    result = audit([tmp_path / "split1.txt", tmp_path / "gloss_annotation.csv"])
+    assert (result.facts.rows, result.facts.verdict) == (2, "no")
+    assert {f.format for f in result.files} == {"fluentsigners-50"}
+    (tmp_path / "split2.txt").write_text("P0_S000_00 test\nP0_S001_00 train\n")
+    with pytest.raises(AnnotationError, match="several benchmarks: split1, split2"):
+        audit([tmp_path / "split1.txt", tmp_path / "split2.txt"])
+
+
 def test_what_is_stated_is_stated_of_a_file(tmp_path: Path) -> None:
     """An id of the subset that the whole lacks is no row of the whole."""
     instance = {"signer_id": 1, "split": "train", "fps": 25, "frame_start": 1, "frame_end": -1}

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from kslds.errors import CorruptData
-from kslds.manifest import Dataset, readable_json, write_parquet
+from kslds.manifest import Dataset, readable_json, segment_key, write_parquet
 from kslds.schema import Clip, Dropped
+from kslds.validate import Rules, validate
 
 
 @pytest.fixture
@@ -92,3 +93,19 @@ def test_a_plan_counts_as_what_trim_let_through(copy: Dataset) -> None:
     copy.write("clips", rows)
     copy.close_books("trim", rows_in=len(rows), rows_out=len(rows))
     assert copy.verify() == 9
+
+
+def test_a_dataset_from_before_a_column_is_read_as_if_it_were_empty(copy: Dataset) -> None:
+    for name in ("segments", "clips"):
+        write_parquet(copy.path(name), copy.arrow(name).drop_columns(["translation_kk"]))
+    assert {clip.translation_kk for clip in copy.read("clips", Clip)} == {None}
+    assert copy.clips["translation_kk"].isna().all()
+    assert copy.verify() == 9
+    validate(copy, lexicon=None, rules=Rules(unknown="keep"))
+    assert "translation_kk" in copy.arrow("segments").column_names
+
+
+def test_a_segment_without_the_later_column_keeps_its_key() -> None:
+    before = {"recording_id": "rec_1", "start_ms": 0, "end_ms": 10, "label": "су"}
+    assert segment_key({**before, "translation_kk": None}) == segment_key(before)
+    assert segment_key({**before, "translation_kk": "Су"}) != segment_key(before)

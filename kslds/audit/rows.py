@@ -30,6 +30,7 @@ from kslds.corpora import (
     MARKS,
     UNITS,
     Source,
+    fluentsigners,
     krsl,
     read_annotations,
 )  # fmt: skip
@@ -101,6 +102,8 @@ class _Reading:
     unused: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
     side: str | None = None
+    sentences: bool = False
+    """See `File`."""
     listing: Listing | None = None
     """What the file holds instead of rows."""
 
@@ -148,6 +151,7 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
                     name=name, bytes=size, sha256=digest,
                     rows=reading.listing.rows if reading.listing else int((of_file == i).sum()),
                     format=reading.format, columns=reading.columns, unused=reading.unused,
+                    sentences=reading.sentences,
                 )
             )  # fmt: skip
         frames.append(frame)
@@ -186,6 +190,9 @@ def _prepared(files: Sequence[Path], options: Options) -> tuple[Sequence[Path], 
     if known == "auto" and any(map(_is_krsl, files)):
         settings = {"delay": "none", **options.settings}  # the times as they are published
         known, options = "krsl", dataclasses.replace(options, adapter="krsl", settings=settings)
+    if known == "auto" and _are_fluentsigners(files):
+        known = "fluentsigners-50"
+        options = dataclasses.replace(options, adapter=known)
     if options.tiers and known in _OWN:
         raise UsageError(
             "--tier is for files with tiers, and not all of these are.",
@@ -211,6 +218,19 @@ def _is_krsl(path: Path) -> bool:
     if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
         return False
     return krsl.is_export(next(read_cells(path))[1])
+
+
+def _are_fluentsigners(files: Sequence[Path]) -> bool:
+    """Are these files of FluentSigners-50 that its adapter joins?
+
+    That is a list of sides among them, or JSON of sentences beside a table of sentences.
+    """
+    tables = [p for p in files if p.is_file() and p.suffix.lower() in (".csv", ".tsv", ".txt")]
+    first = [next(read_cells(path))[1] for path in tables]
+    if any(map(fluentsigners.is_list, first)):
+        return True
+    json = any(_plain_suffix(path) == ".json" for path in files)
+    return json and any(map(fluentsigners.is_table, first))
 
 
 def _plain_suffix(path: Path) -> str:
@@ -324,6 +344,7 @@ def _table(reading: _Reading) -> Iterator[Row]:
             yield from _autsl(reading, line, cells)
         return
     header = [cell.strip() for cell in first]
+    reading.sentences = fluentsigners.is_table(header)
     if reading.options.adapter == "autsl":
         raise AnnotationError(
             f"{reading.name}:{first_line}: expected rows such as signer0_sample1,41 without a "
@@ -482,6 +503,11 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
             reading.problems.append(Problem(code=code, place=told.source, text=text))
             if told.label is None and told.sentence is None:
                 continue
+        for code, text in told.notes:
+            if code == "K303":
+                continue  # every label is looked at for it
+            reading.problems.append(Problem(code=code, place=told.source, text=text))
+        reading.sentences |= not told.recording and told.problem is None
         timed = told.start is not None and told.end not in (None, END)
         yield Row(
             told.source, recording=told.recording, label=told.label or told.sentence,

@@ -45,6 +45,7 @@ class Annotation:
     emotion: str | None = None
     sentence: str | None = None
     translation: str | None = None
+    translation_kk: str | None = None
     spoken: str | None = None
     """What is said meanwhile, as speech recognition has it: the translation of the segments that
     overlap it and have none. A row of nothing but this is no segment."""
@@ -53,7 +54,8 @@ class Annotation:
     tier: str | None = None
     annotator: str | None = None
     split: str | None = None
-    """The side on which the collection itself publishes the row."""
+    """The side on which the collection itself publishes the row; of several benchmarks
+    ``name=side`` each, with blanks between."""
     duration_ms: int | None = None
     """How long the collection says that the recording is."""
     notes: tuple[tuple[str, str], ...] = ()
