@@ -384,7 +384,8 @@ _error(
 _error(
     "K401",
     "clip without a side",
-    "The split list does not name the signer, or the collection publishes no side of the clip.",
+    "The split list does not name the signer, the collection publishes no side of the clip, or its "
+    "frames are on the side `test` with another label.",
     "Add the signer to the list, or split by another rule.",
 )
 _error(

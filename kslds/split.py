@@ -34,6 +34,7 @@ _SAME_STRETCH = (
     "Two tiers mark one stretch of the recording with different labels. Cut one of them, as in "
     '[ingest] tiers = ["brows"], or split by signer.'
 )
+_SAME_FRAMES = ": a clip of the side 'test' shows the same frames with another label"
 _SIDE = f"Use up to {schema.MAX_KEY_CHARS} lower-case letters, digits, '_' and '-'."
 
 
@@ -173,6 +174,9 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
     and trained in the others: this does not measure unseen signers. A fifth of the other clips
     is the side ``val``, less those that show the frames of one in ``train``. The paper's ten
     repetitions are ten seeds.
+
+    Tiers may mark one stretch twice, with one sign (both hands) or two (a sign, raised brows). Of
+    clips that show the same frames, those that another class does not test have no side.
     """
     signers: dict[str | None, set[str]] = defaultdict(set)
     for clip in clips.values():
@@ -189,16 +193,19 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
         for gloss, those in signers.items()
     }
     test = {k for k, c in clips.items() if out[c.gloss_id] == f"{c.gloss_id}/{c.signer_id}"}
-    # Tiers may mark one stretch with one sign twice, as both hands: such clips stay together.
+    shown = {clips[key].frames_sha256 for key in test} - {None}
+    out_of_it = {key for key, c in clips.items() if key not in test and c.frames_sha256 in shown}
     alike: dict[str, list[str]] = defaultdict(list)
-    for key in _shuffled(clips.keys() - test, seed=options.seed):
+    for key in _shuffled(clips.keys() - test - out_of_it, seed=options.seed):
         alike[clips[key].frames_sha256 or key].append(key)
     rest = list(chain.from_iterable(alike.values()))
     val = set(rest[: len(rest) // 5])
     val -= {key for keys in alike.values() if not val.issuperset(keys) for key in keys}
     return {
         "krsl-paper": {
-            key: "test" if key in test else "val" if key in val else "train" for key in clips
+            key: "test" if key in test else "val" if key in val else "train"
+            for key in clips
+            if key not in out_of_it
         }
     }
 
@@ -461,7 +468,8 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         rows_out=len(clips) - len(sideless),
         dropped=[
             Dropped(stage="split", table="clips", key=c.clip_id, code="K401",
-                    reason=f"the split has no side for {_unit_of(c, unit)}")
+                    reason=f"the split has no side for {_unit_of(c, unit)}"
+                    + (_SAME_FRAMES if options.by == "krsl-paper" else ""))
             for c in sideless
         ],
     )  # fmt: skip

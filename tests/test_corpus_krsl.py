@@ -77,6 +77,18 @@ def test_every_cell_of_a_tier_is_a_segment_without_the_delay(tmp_path: Path) -> 
     assert all(n.problem is None and n.unit == "ms" for n in found)
 
 
+def test_a_clip_says_what_its_recording_is(tmp_path: Path) -> None:
+    found = [n.sentence for n in notes(tmp_path)]
+    # As the list of videos spells it, which has part_q where the export has anger behind it.
+    assert found == ["gen_q-kot_spit"] * 5 + ["st-kot_spit", "part_q-kot_spit"]
+    media = ("v/gen_q-neut-kot.spitsya-mira.mp4", "v/st_kot_spit_bo.mp4")
+    found = [n.sentence for n in notes(tmp_path, media=media, tiers=("right-hand",))]
+    assert found == ["gen_q-kot_spitsya"] * 2 + ["st-kot_spit"]
+    # A clip of a tier and the whole recording name it in one way.
+    (whole, _) = adapter("krsl")(Source(files=(), media=media))
+    assert whole.label == "gen_q-kot_spitsya"
+
+
 @pytest.mark.parametrize(
     ("rate", "delay"),
     [("60", 133), ("30", 133), ("29.999", 141), ("28.22", 141), ("28.169", 142), ("23.094", 173),
@@ -214,6 +226,7 @@ def test_to_clips(tmp_path: Path) -> None:
     ingest.ingest(dataset, options=options)
     validate(dataset, lexicon=None, rules=Rules())
     clips.trim(dataset, options=clips.ClipOptions())
+    assert {c.sentence for c in dataset.read("clips", Clip)} == {"gen_q-kot_spit", "st-kot_spit"}
     made = {
         (c.source_file, c.first_frame, c.last_frame, c.signer_id)
         for c in dataset.read("clips", Clip)
@@ -276,6 +289,26 @@ def test_the_recipe() -> None:
     recipe = recipes.read("krsl")
     assert recipe.ingest is not None
     assert recipe.ingest.options == {"config": "question-statement", "delay": "paper"}
+
+
+def test_the_published_signers_are_pseudonyms(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    for number, signer in enumerate(("alt", "tanya", "x", "aliya")):
+        record(media / f"gen_q-kot_spit-{signer}.mp4", num_frames=10 + number, options=X264)
+    for name in ("krsl", "videofolder"):
+        document = {"ingest": {"media": "media", "adapter": name}, "lexicon": {"unknown": "keep"}}
+        recipe = recipes.from_document(document, base=tmp_path)
+        dataset = Dataset(tmp_path / name, create=True)
+        recipes.run_ingest(dataset, recipe)
+        found = validate(dataset, lexicon=None, rules=recipe.rules)
+        said = {i.key for i in found.issues if i.code == "K325"}
+        assert said == ({"aliya"} if name == "krsl" else set())
+        assert recipe.rules.pseudonyms == (
+            {"alt", "gul", "kar", "makh", "mira", "shyr", "tanya", "vik", "x"}
+            if name == "krsl"
+            else set()
+        )
 
 
 @pytest.mark.parametrize("file", ["st_neut_malchik.uspel_kar", "st_neut_mama.ust_karim"])

@@ -120,6 +120,12 @@ FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
 FROM_NAMES = frozenset({"lsa64", "videofolder", "ksl-emo", "krsl", "fluentsigners-50", "theruslan"})
 """Adapters that read the names of media files and need no annotation file."""
 
+PUBLISHED_SIGNERS: Mapping[str, frozenset[str]] = {
+    "krsl": frozenset({"alt", "gul", "kar", "makh", "mira", "shyr", "tanya", "vik", "x"}),
+}
+"""Adapter → the keys under which its collection publishes its signers. They give nothing away that
+is not public, even where they could be names."""
+
 Adapter = Callable[[Source], Iterator[Annotation]]
 
 ADAPTERS: Mapping[str, str] = {
