@@ -243,7 +243,8 @@ _warning(
 _info(
     "K137",
     "transcript beside all segments",
-    "No segment lasts while this part of a transcript is said, so it is nobody's translation.",
+    "No segment lasts while this part of a transcript is said, or the one that it overlaps most "
+    "has a translation of its own.",
     "Nothing, or make segments of such parts: see the adapter's options.",
 )
 _info(

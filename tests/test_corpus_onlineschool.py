@@ -202,9 +202,9 @@ def test_tables_elan_and_interpreters(tmp_path: Path) -> None:
     found = notes(tmp_path, **files)
     assert [(n.source, n.label, n.signer) for n in found] == [
         ("glosses.csv:2", "ДОМ", "own"),
+        ("lesson2.eaf:a1", "КІТАП", "int_2"),
         ("lesson1.vtt:9", None, "int_1"),
         ("lesson1.vtt:13", None, "int_1"),
-        ("lesson2.eaf:a1", "КІТАП", "int_2"),
     ]
     kept = notes(tmp_path, options={"transcripts": "ignore"}, **files)
     assert [n.label for n in kept] == ["ДОМ", "КІТАП"]
@@ -266,16 +266,23 @@ TEXTS = """WEBVTT
 """
 
 
-def aligned(folder: Path, **options: str) -> Dataset:
-    """Glosses in frames and ms of a lesson of 3 s, with a transcript."""
+def aligned(
+    folder: Path, *, text: tuple[str, str] = ("lesson1.vtt", TEXTS), **options: str
+) -> Dataset:
+    """Glosses in frames and ms of a lesson of 3 s, with transcripts.
+
+    An option with a point in its name is the text of a file.
+    """
     media = folder / "media"
-    media.mkdir()
+    media.mkdir(parents=True)
     record(media / "lesson1.mp4", num_frames=90, options=X264)
-    text = folder / "text"
-    text.mkdir()
+    texts = folder / "text"
+    texts.mkdir()
+    files = {key: options.pop(key) for key in list(options) if "." in key}
+    for name, content in (text, *files.items()):
+        (texts / name).write_text(content, encoding="utf-8")
     notes(
-        text,
-        lesson1_vtt=TEXTS,
+        texts,
         glosses_csv="recording,gloss,start,end,unit,translation\n"
         "lesson1.mp4,A,200,1000,ms,\n"  # ends where the second begins
         "lesson1.mp4,B,27,33,frame,\n"  # [900, 1100) ms
@@ -288,7 +295,7 @@ def aligned(folder: Path, **options: str) -> Dataset:
         options=ingest.IngestOptions(
             media=(str(media),),
             adapter="online-school",
-            annotations=(str(text),),
+            annotations=(str(texts),),
             options=options,
         ),
     )
@@ -300,9 +307,10 @@ def said(dataset: Dataset) -> dict[str | None, str | None]:
     return {row.label or row.sentence: row.translation for row in rows}
 
 
-def test_what_is_said_meanwhile_is_the_translation(tmp_path: Path) -> None:
-    dataset = aligned(tmp_path, transcripts="align")
-    assert said(dataset) == {"A": "бір және", "B": "бір және екі", "C": "own", "D": None}
+def test_a_cue_belongs_to_the_segment_that_it_overlaps_most(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path)
+    # екі overlaps B and C by 100 ms each: it is the earlier one's.
+    assert said(dataset) == {"A": "бір және", "B": "екі", "C": "own", "D": None}
     books = dataset.provenance["stages"]
     assert books["ingest-texts"] == {"in": 5, "out": 3, "dropped": 2}
     assert books["ingest-segments"] == {"in": 4, "out": 4, "dropped": 0}
@@ -312,14 +320,71 @@ def test_what_is_said_meanwhile_is_the_translation(tmp_path: Path) -> None:
     }
 
 
+def test_a_segment_with_a_translation_of_its_own_keeps_the_cue_from_others(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path, transcripts="align", lag_ms="100")
+    # екі is said in [1100, 2100): 100 ms of C, none of the others
+    assert said(dataset) == {"A": "бір және", "B": None, "C": "own", "D": None}
+    reasons = {row.key: row.reason for row in dataset.dropped.itertuples() if row.code == "K137"}
+    assert reasons == {
+        "lesson1.vtt:6": "lesson1.vtt:6: the segment that it overlaps most has a translation of its "
+        "own",
+        "lesson1.vtt:12": "lesson1.vtt:12: no segment lasts while it is said",
+    }
+
+
 def test_cues_may_be_segments_as_well(tmp_path: Path) -> None:
-    dataset = aligned(tmp_path)
+    dataset = aligned(tmp_path, transcripts="both")
     cues = {"бір": None, "екі": None, "және": None, "бос": None}
-    assert said(dataset) == {"A": "бір және", "B": "бір және екі", "C": "own", "D": None, **cues}
+    assert said(dataset) == {"A": "бір және", "B": "екі", "C": "own", "D": None, **cues}
     assert "ingest-texts" not in dataset.provenance["stages"]
     assert [(row.key, row.code) for row in dataset.dropped.itertuples()] == [
         ("lesson1.vtt:15", "K114")
     ]
+
+
+def test_cues_are_the_segments_of_a_lesson_without_others(tmp_path: Path) -> None:
+    media = ("lesson1.mp4", "lesson2.mp4")
+    table = "recording,gloss,start,end\nlesson1.mp4,ДОМ,0,500\nlesson2.mp4,,0,500\n"
+    found = notes(tmp_path, media, lesson1_srt=SRT, lesson2_srt=SRT, glosses_csv=table)
+    assert [(n.label, n.sentence, n.spoken) for n in found[-4:]] == [
+        (None, None, "Привет"), (None, None, "Дом стоит"),
+        (None, "Привет", None), (None, "Дом стоит", None),
+    ]  # fmt: skip
+
+
+WORDS = """[{"start": 0, "end": 2, "text": "Үй үлкен", "words": [
+  {"word": "Үй", "start": 0.1, "end": 0.6}, {"word": " үлкен", "start": 0.95, "end": 1.2},
+  {"word": "!", "start": 1.2, "end": 1.2}, {"word": "5"}]},
+ {"start": 2.2, "end": 2.5, "text": "бос жоқ", "words": [{"word": "бос"}]}]"""
+
+
+def test_words_with_times_are_told_apart(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path, text=("lesson1.json", WORDS))
+    # The second cue has no word with times, and is said as a whole.
+    assert said(dataset) == {"A": "Үй", "B": "үлкен ! 5", "C": "own", "D": "бос жоқ"}
+    assert dataset.provenance["stages"]["ingest-texts"] == {"in": 3, "out": 3, "dropped": 0}
+    found = notes(tmp_path, options={"transcripts": "keep"}, lesson1_json=WORDS)
+    assert [(n.sentence, n.spoken) for n in found] == [("Үй үлкен", None), ("бос жоқ", None)]
+
+
+def test_two_languages_are_two_translations(tmp_path: Path) -> None:
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\n{}\n"
+    rows = {}
+    kazakh = ("lesson1.kk.vtt", text.format("Үй"))
+    for name, more in (("both", {"lesson1.ru.vtt": text.format("Дом")}), ("one", {})):
+        dataset = aligned(tmp_path / name, text=kazakh, **more)
+        rows[name] = {
+            s.label: (s.translation, s.translation_kk) for s in dataset.read("segments", Segment)
+        }
+    assert rows["both"] == {
+        "A": ("Дом", "Үй"), "B": (None, None), "C": ("own", None), "D": (None, None),
+    }  # fmt: skip
+    assert rows["one"]["A"] == ("Үй", None)
+    files = {"lesson1_ru_srt": SRT, "lesson1_en_srt": SRT}
+    with pytest.raises(AnnotationError, match=r"lesson1\.en\.srt and lesson1\.ru\.srt are"):
+        notes(tmp_path, **files)
+    assert len(notes(tmp_path, options={"transcripts": "keep"}, **files)) == 4
+    assert len(notes(tmp_path, options={"language": "ru"}, **files)) == 2
 
 
 def test_cues_are_kept_apart_if_told_so(tmp_path: Path) -> None:

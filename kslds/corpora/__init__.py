@@ -47,8 +47,10 @@ class Annotation:
     translation: str | None = None
     translation_kk: str | None = None
     spoken: str | None = None
-    """What is said meanwhile, as speech recognition has it: the translation of the segments that
-    overlap it and have none. A row of nothing but this is no segment."""
+    """What is said meanwhile, as speech recognition has it: the translation of the segment that
+    overlaps it most, if that has none. A row of nothing but this is no segment."""
+    spoken_kk: str | None = None
+    """The same in Kazakh, for `translation_kk`, where `spoken` is in another language."""
     signer: str | None = None
     session: str | None = None
     tier: str | None = None
