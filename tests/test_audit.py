@@ -509,6 +509,35 @@ def test_a_translation_is_not_another_label(tmp_path: Path) -> None:
         assert "K303" in codes(result)
 
 
+def test_a_subset_need_not_have_every_class(tmp_path: Path) -> None:
+    one = {
+        "signer_id": 1,
+        "split": "train",
+        "fps": 25,
+        "frame_start": 1,
+        "frame_end": -1,
+        "url": "a",
+    }
+    whole = [
+        {"gloss": gloss, "instances": [{**one, "video_id": key} for key in keys]}
+        for gloss, keys in (("book", ["00335", "00336"]), ("drink", ["00400"]))
+    ]
+    part = {key: {"subset": "train", "action": [0, 1, 9]} for key in ("00335", "70000")}
+    (tmp_path / "WLASL_v0.3.json").write_text(json.dumps(whole))
+    (tmp_path / "nslt_100.json").write_text(json.dumps(part))
+    (tmp_path / "nslt_300.json").write_text(json.dumps({**part, "00336": part["00335"]}))
+    paths = [tmp_path / f"{name}.json" for name in ("WLASL_v0.3", "nslt_100", "nslt_300")]
+    for order in (paths, paths[::-1]):
+        result = audit(order)
+        # drink is not one of the first 100 classes; 00336 is missing of book, which is.
+        said = {f.message for f in result.findings if f.code == "K127"}
+        assert "1 key of WLASL_v0.3.json is not in nslt_100.json." in said or order != paths
+        assert not any("2 keys of WLASL_v0.3.json" in text for text in said)
+        assert result.facts.rows == 4
+    result = audit(paths)
+    assert (result.facts.classes, codes(result)["K127"]) == (2, 1)
+
+
 def fluentsigners(folder: Path) -> None:
     table(folder / "gloss_annotation.csv", "0,ПРИВЕТ", "1,САНКТ-ПEТЕРБУРГ", header="ID,Gloss")
     table(folder / "russian_translation.csv", "0,Привет", header="ID,Translation")
