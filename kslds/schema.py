@@ -316,14 +316,14 @@ def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=arrow_schema(record))
 
 
-_LATER = frozenset({"translation_kk"})
-"""Columns that the first datasets did not have."""
+LATER = ("translation_kk",)
+"""Columns that the first datasets, and their shards, did not have."""
 
 
 def completed(record: type, table: pa.Table) -> pa.Table:
     """An Arrow table of a record, with the columns that came later, null where it lacks them."""
     for place, field in enumerate(arrow_schema(record)):
-        if field.name in _LATER and field.name not in table.column_names:
+        if field.name in LATER and field.name not in table.column_names:
             table = table.add_column(
                 min(place, table.num_columns), field, pa.nulls(table.num_rows, field.type)
             )
