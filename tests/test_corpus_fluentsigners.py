@@ -62,6 +62,15 @@ def test_names_and_tables(tmp_path: Path) -> None:
     assert {(n.start, n.end, n.label, n.problem) for n in found} == {("0", END, None, None)}
 
 
+def test_headers_in_small_letters(tmp_path: Path) -> None:
+    files = {"gloss_annotation_csv": GLOSSES, "russian_translation_csv": RUSSIAN}
+    lower = {
+        k: t.replace("ID,Gloss", "id, gloss").replace("ID,Trans", "Id,trans")
+        for k, t in files.items()
+    }
+    assert shown(notes(tmp_path, **lower)) == shown(notes(tmp_path))
+
+
 def test_what_is_odd_of_a_sentence_is_said_once(tmp_path: Path) -> None:
     found = notes(tmp_path)
     assert [n.notes for n in found[:3] + found[4:]] == [()] * 4
@@ -127,6 +136,7 @@ def test_the_same_repetition_in_both_styles(tmp_path: Path) -> None:
         ("split_csv", "name,split\nP0_S000_00,train\nP3_S000_01,test\n"),
         ("split_csv", "video,split\nP0_S000_00.mp4,train\nP3_S000_01.mp4,test\n"),
         ("split_tsv", "split\tfile\ntrain\tP0_S000_00\ntest\tP3_S000_01\n"),
+        ("split1_txt", "v\\000\\P0_S000_00.mp4 Train\r\n\r\nP3_S000_01\tTEST\r\n"),
     ],
 )
 def test_lists_of_sides(tmp_path: Path, name: str, text: str) -> None:
@@ -152,6 +162,7 @@ def test_the_side_of_a_list_by_its_name_or_option(tmp_path: Path) -> None:
         ("P0_S000_00 train\nP0_S000_00 test\n", "'test' here, in 'train' in split1.txt:1"),
         ("P0_S000_00 train\nnonsense test\n", "split1.txt:2: expected a name"),
         ("P0_S000_00 tain\n", "the side 'tain' is not one of"),
+        ("name,split\n", "split1.txt names no repetition; expected a name such as P3_S147_02"),
     ],
 )
 def test_bad_lists(tmp_path: Path, text: str, said: str) -> None:

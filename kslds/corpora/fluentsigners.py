@@ -61,7 +61,7 @@ ABOUT = About(
 _NAME = re.compile(r"[Pp](?P<signer>[0-9]{1,2})_[Ss](?P<sentence>[0-9]{1,4})_[0-9]{1,3}")
 _STYLE = "P<signer>_S<sentence>_<repetition>, such as P3_S147_02"
 _LIST_SIDES = ("train", "dev", "val", "validation", "test")
-_COLUMNS = frozenset({"ID", "Gloss", "Translation"})
+_COLUMNS = ("id", "gloss", "translation")
 _MAX_JSON_BYTES = 16 << 20
 _EXPECTED = (
     "columns ID and Gloss, or ID and Translation, or a list of names such as P3_S147_02 with "
@@ -329,15 +329,15 @@ def _read_file(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
         for number, text in _json(path).items():
             tables.add(kind, number, text, f"{path.name}, key {number!r:.20}")
         return
-    _, cells = next(read_cells(path, names=(*_COLUMNS, "name", "split")))
+    _, cells = next(read_cells(path, names=("ID", "Gloss", "Translation", "name", "split")))
     header = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
-    if is_table(header):
-        for line, row in read_rows(path, names=[n for n in header if n in _COLUMNS]):
+    column = {name.casefold(): name for name in header if name.casefold() in _COLUMNS}
+    if "id" in column and len(column) > 1:
+        for line, row in read_rows(path, names=list(column.values())):
             where = f"{path.name}:{line}"
-            if "Gloss" in row:
-                tables.add("glosses", row["ID"], row["Gloss"], where)
-            if "Translation" in row:
-                tables.add(kind, row["ID"], row["Translation"], where)
+            for name, what in (("gloss", "glosses"), ("translation", kind)):
+                if name in column:
+                    tables.add(what, row[column["id"]], row[column[name]], where)
         return
     if not is_list(header):
         raise wrong_file(path, adapter="fluentsigners-50", found=header, expected=_EXPECTED)
@@ -345,8 +345,8 @@ def _read_file(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
 
 
 def is_table(header: Sequence[str]) -> bool:
-    """Is this the header of a table of sentences?"""
-    return "ID" in header and len(_COLUMNS.intersection(header)) > 1
+    """Is this the header of a table of sentences, and of nothing else, as it is published?"""
+    return len(header) > 1 and "ID" in header and {"ID", "Gloss", "Translation"}.issuperset(header)
 
 
 def is_list(cells: Sequence[str]) -> bool:
@@ -394,7 +394,7 @@ def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
                 f"{where}: expected a name such as P3_S147_02 and its side, "
                 f"found {' '.join(words)!r:.60}."
             )
-        side = words[1] if len(words) == 2 else of_file or options["list_side"]
+        side = words[1].casefold() if len(words) == 2 else of_file or options["list_side"]
         if side not in _LIST_SIDES:
             raise AnnotationError(
                 f"{where}: the side {side!r:.40} is not one of {', '.join(_LIST_SIDES)}."
@@ -409,6 +409,11 @@ def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
                 f"{where}: {words[0]} is in {side!r} here, in {said!r} in {other}.",
                 hint="Keep one of the lines; a list of another benchmark has another name.",
             )
+    if not sides:
+        raise AnnotationError(
+            f"{path} names no repetition; expected a name such as P3_S147_02 and its side a line.",
+            hint="Export it again, or take it out of the recipe.",
+        )
 
 
 def _json(path: Path) -> dict[str, str]:
