@@ -578,6 +578,16 @@ def test_lists_of_sides_are_recognised(tmp_path: Path) -> None:
         audit([tmp_path / "split1.txt", tmp_path / "split2.txt"])
 
 
+def test_a_file_that_is_none_of_the_collection_is_named(tmp_path: Path) -> None:
+    for name in ("001_001_001.mp4", "001_002_001.mp4", "notes.mp4", "readme.txt"):
+        (tmp_path / name).touch()
+    result = audit([tmp_path], options=Options(adapter="lsa64"))
+    assert result.facts.rows == 2
+    (said,) = [f for f in result.findings if f.code == "K109"]
+    assert (said.message, said.unit) == ("1 file: no annotation names this recording.", "files")
+    assert [e.where for e in said.examples] == ["notes.mp4"]
+
+
 def test_what_is_stated_is_stated_of_a_file(tmp_path: Path) -> None:
     """An id of the subset that the whole lacks is no row of the whole."""
     instance = {"signer_id": 1, "split": "train", "fps": 25, "frame_start": 1, "frame_end": -1}

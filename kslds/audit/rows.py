@@ -497,7 +497,9 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
     columns = {("gloss" if k == "label" else k): v for k, v in reading.options.columns.items()}
     source = Source(files=files, columns=columns, media=media, unit=reading.options.unit or "ms",
                     tiers=reading.options.tiers, options=reading.options.settings)  # fmt: skip
+    unnamed = dict.fromkeys(media)
     for told in elan(source) if name == "elan" else read_annotations(name, source):
+        unnamed.pop(told.recording, None)
         if told.problem is not None:
             code, text = told.problem
             reading.problems.append(Problem(code=code, place=told.source, text=text))
@@ -516,6 +518,10 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
             length=None if told.duration_ms is None or told.unit == "frame"
             else str(told.duration_ms),
         )  # fmt: skip
+    reading.problems += [
+        Problem(code="K109", place=name, text="its name is not one of the collection")
+        for name in unnamed
+    ]
     reading.columns.update(dict.fromkeys(("recording", "label", "signer", "split"), "adapter"))
 
 

@@ -58,8 +58,9 @@ def missing(found: Collected, rows: pd.DataFrame) -> None:
         by_code[problem.code].append(Example(where=problem.place, text=problem.text))
     for code, examples in sorted(by_code.items()):
         meaning = _begin_small(CODES[code].meaning)
-        found.add(code, len(examples), f"{number(len(examples), 'row')}: {meaning}",
-                  examples=examples)  # fmt: skip
+        noun = "file" if code == "K109" else "row"
+        found.add(code, len(examples), f"{number(len(examples), noun)}: {meaning}",
+                  unit=f"{noun}s", examples=examples)  # fmt: skip
     found.expect("K111" in by_code, "Every boundary is a number in its unit.")
     of_sentences = [i for i, file in enumerate(found.table.files) if file.sentences]
     clips = rows[~rows["file"].isin(of_sentences)]
