@@ -416,7 +416,7 @@ def _read_segments(
     rows: deque[Annotation], *, placing: _Placing, texts: Texts, withdrawn: Set[str]
 ) -> _Segments:
     """Segments of the rows, which are let go of one by one: there may be millions."""
-    result = _Segments(num_read=len(rows))
+    result, timed = _Segments(num_read=len(rows)), set[str]()
     while rows:
         row = rows.popleft()
         try:
@@ -437,9 +437,12 @@ def _read_segments(
         session = _clean(row.session)
         if session:
             result.sessions[segment.recording_id].add(key_of(session, prefix="session"))
+        known = segment.recording_id in timed  # one row tells it, however many there are
+        durations = () if known else tuple(stated_duration(row, recording))
+        timed |= {segment.recording_id} if durations else set()
         result.issues += [
             _issue(code, table="segments", key=row.source, message=f"{row.source}: {message}")
-            for code, message in (*row.notes, *stated_duration(row, recording), *bounds.notes)
+            for code, message in (*row.notes, *durations, *bounds.notes)
         ]
     return result
 

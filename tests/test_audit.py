@@ -578,6 +578,20 @@ def test_lists_of_sides_are_recognised(tmp_path: Path) -> None:
         audit([tmp_path / "split1.txt", tmp_path / "split2.txt"])
 
 
+def test_boundaries_of_k_rsl_are_held_against_the_list_of_videos(tmp_path: Path) -> None:
+    head = ["Время начала - миллисекунды", "Время окончания - миллисекунды", "brows", "Файл"]
+    rows = [["300", "866", "br_raise"], ["900", "2134", "br_low"]]  # 64 frames at 30: 2133 ms
+    table(tmp_path / "elan.tsv", *("\t".join([*r, "gen_q_neut_dev.upala_alt.eaf"]) for r in rows),
+          header="\t".join(head))  # fmt: skip
+    table(tmp_path / "meta_video.tsv", "0\t30.0\t64\tgen_q-dev_upala-alt",
+          header="\tfps\tframe_count\tvideo_name")  # fmt: skip
+    result = audit([tmp_path / "elan.tsv", tmp_path / "meta_video.tsv"])
+    (said,) = [f for f in result.findings if f.code == "K114"]
+    assert [(e.where, e.text) for e in said.examples] == [
+        ("elan.tsv:3:brows", "[900, 2134) ms, the length is 2133"),
+    ]
+
+
 def test_a_file_that_is_none_of_the_collection_is_named(tmp_path: Path) -> None:
     for name in ("001_001_001.mp4", "001_002_001.mp4", "notes.mp4", "readme.txt"):
         (tmp_path / name).touch()

@@ -13,7 +13,7 @@ from kslds.corpora import END, Annotation, Source, adapter
 from kslds.corpora.krsl import delay_ms
 from kslds.errors import AnnotationError, RecipeError
 from kslds.manifest import Dataset
-from kslds.schema import Clip
+from kslds.schema import Clip, Issue
 from kslds.validate import Rules, validate
 from tests.painting import record
 
@@ -237,6 +237,22 @@ def test_to_clips(tmp_path: Path) -> None:
         ("gen_q-kot_spit-mira.mp4", 27, 41, "mira"),
         ("st-kot_spit-bo.mp4", 0, 10, "bo"),
     }
+
+
+def test_a_video_of_another_length_than_the_list_says_is_named_once(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "gen_q-kot_spit-mira.mp4", num_frames=90, options=X264)  # the list says 60
+    notes(tmp_path)
+    options = ingest.IngestOptions(
+        media=(str(media),), adapter="krsl", tiers=("right-hand", "brows"),
+        annotations=(str(tmp_path / "elan.tsv"), str(tmp_path / "meta_video.tsv")),
+    )  # fmt: skip
+    dataset = Dataset(tmp_path / "dataset", create=True)
+    ingest.ingest(dataset, options=options)
+    assert len(dataset.segments) == 3
+    said = [i.message for i in dataset.read("issues", Issue) if i.code == "K131"]
+    assert said == ["elan.tsv:2:right-hand: the metadata state 2000 ms, the recording has 3000 ms"]
 
 
 @needs_data

@@ -153,6 +153,11 @@ class _Video:
     fps: Fraction
     num_frames: int
 
+    @property
+    def duration_ms(self) -> Fraction:
+        """How long it lasts."""
+        return 1000 * self.num_frames / self.fps
+
 
 def read(source: Source) -> Iterator[Annotation]:
     """Yield one annotation per cell of a tier, or one per media file where there is no export.
@@ -322,6 +327,7 @@ class _Reader:
             sentence=(self._media.get(recording) or self._known.get(meant or "") or said).title,
             signer=(self._known.get(meant or "") or said).signer,
             tier=tier,
+            duration_ms=None if video is None else int(video.duration_ms),
             notes=tuple(notes),
         )
 
@@ -335,7 +341,7 @@ class _Reader:
         rest = max(0, ms - delay)
         if self._delay == "paper":
             return rest
-        whole = 1000 * video.num_frames / video.fps
+        whole = video.duration_ms
         return int(rest * whole / (whole - delay)) if whole > delay else rest
 
     def _tiers(self, path: Path, header: Sequence[str], *, line: int) -> list[str]:
