@@ -592,6 +592,17 @@ def test_boundaries_of_k_rsl_are_held_against_the_list_of_videos(tmp_path: Path)
     ]
 
 
+def test_what_is_said_meanwhile_is_no_row(tmp_path: Path) -> None:
+    table(tmp_path / "glosses.csv", "lesson1.mp4,A,200,1000,i1", "lesson1.mp4,B,1000,1900,i2",
+          header="recording,gloss,start,end,signer")  # fmt: skip
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\nбір\n"
+    (tmp_path / "lesson1.vtt").write_text(text, encoding="utf-8")
+    result = audit([tmp_path], options=Options(adapter="online-school"))
+    assert (result.facts.rows, result.number("error")) == (2, 0)
+    (tmp_path / "lesson2.vtt").write_text(text, encoding="utf-8")  # which has no glosses
+    assert audit([tmp_path], options=Options(adapter="online-school")).facts.rows == 3
+
+
 def test_a_file_that_is_none_of_the_collection_is_named(tmp_path: Path) -> None:
     for name in ("001_001_001.mp4", "001_002_001.mp4", "notes.mp4", "readme.txt"):
         (tmp_path / name).touch()

@@ -505,6 +505,8 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
             reading.problems.append(Problem(code=code, place=told.source, text=text))
             if told.label is None and told.sentence is None:
                 continue
+        elif (told.spoken or told.spoken_kk) and not (told.label or told.sentence):
+            continue  # what is said meanwhile is no row
         for code, text in told.notes:
             if code == "K303":
                 continue  # every label is looked at for it
