@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kslds import schema
 from kslds.codes import CODES
-from kslds.corpora import table
+from kslds.corpora import benchmarks, table
 from kslds.errors import (
     AnnotationError,
     IncompleteDataset,
@@ -234,18 +234,13 @@ def as_published(clips: Mapping[str, Clip], *, options: SplitOptions) -> Sides:
     return splits
 
 
-_SEVERAL = re.compile(rf"({schema.KEY_PATTERN})=({schema.KEY_PATTERN})")
-
-
 def _published(clip: Clip) -> dict[str, str]:
     """Name of a split → the side on which the collection publishes the clip there."""
     text = clip.published_split
     if not text:
         return {}
-    named = [_SEVERAL.fullmatch(word) for word in text.split()]
-    if all(named):
-        return {f"published-{match[1]}": match[2] for match in named if match}
-    return {"published": text}
+    several = benchmarks(text)
+    return {f"published-{name}": side for name, side in several.items()} or {"published": text}
 
 
 def _side_name(published: str) -> str:

@@ -576,6 +576,15 @@ def test_lists_of_sides_are_recognised(tmp_path: Path) -> None:
     (tmp_path / "split2.txt").write_text("P0_S000_00 test\nP0_S001_00 train\n")
     with pytest.raises(AnnotationError, match="several benchmarks: split1, split2"):
         audit([tmp_path / "split1.txt", tmp_path / "split2.txt"])
+    media = tmp_path / "videos"
+    media.mkdir()
+    for name in ("P0_S000_00.mp4", "P00_S001_00.mp4"):
+        (media / name).touch()
+    paths = [media, tmp_path / "gloss_annotation.csv", tmp_path / "split1.txt"]
+    options = Options(adapter="fluentsigners-50")
+    assert audit(paths, options=options).facts.verdict == "no"
+    with pytest.raises(AnnotationError, match="videos has the sides of several benchmarks: split1"):
+        audit([*paths, tmp_path / "split2.txt"], options=options)
 
 
 def test_boundaries_of_k_rsl_are_held_against_the_list_of_videos(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from kslds.corpora import (
     MARKS,
     UNITS,
     Source,
+    benchmarks,
     fluentsigners,
     krsl,
     read_annotations,
@@ -614,6 +615,13 @@ def _split(text: str | None, reading: _Reading) -> str | None:
     told = text.strip() if text else ""
     if reading.columns.get("split", "").casefold() in ("train", "is_train"):
         told = {"true": "train", "1": "train", "false": "test", "0": "test"}.get(told.lower(), told)
+    if several := benchmarks(told):
+        raise AnnotationError(
+            f"{reading.name} has the sides of several benchmarks: {', '.join(several)}.",
+            hint="Split the dataset first: kslds split DIR --by published"
+            if reading.format == "kslds"
+            else "Name the list of one of them at a time.",
+        )
     return told or None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import cast
 
 from kslds.codes import CODES
 from kslds.errors import AnnotationError, KsldsError, RecipeError
+from kslds.schema import KEY_PATTERN
 
 UNITS = ("ms", "s", "frame", "timecode")
 
@@ -97,6 +99,15 @@ class About:
     """How to get it, and how its files are laid out."""
     defects: tuple[tuple[str, str], ...] = ()
     """What is wrong with it as published, and what kslds does about it."""
+
+
+_SEVERAL = re.compile(rf"({KEY_PATTERN})=({KEY_PATTERN})")
+
+
+def benchmarks(published: str) -> dict[str, str]:
+    """Name of each benchmark → its side, of an `Annotation.split`; none where that is one side."""
+    named = [_SEVERAL.fullmatch(word) for word in published.split()]
+    return {match[1]: match[2] for match in named if match} if all(named) else {}
 
 
 FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
