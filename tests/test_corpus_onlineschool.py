@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from kslds.errors import AnnotationError, MissingFile, RecipeError
 from kslds.manifest import Dataset
 from kslds.schema import Clip, Segment
 from kslds.validate import Rules, validate
-from tests.painting import record
+from tests.painting import ffmpeg, record
 
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 
@@ -400,6 +402,44 @@ def test_cues_without_an_empty_line_between(tmp_path: Path) -> None:
         ("00:00:05.000", "00:00:06.000", "timecode", "7"),
     ]
     assert [n.source for n in found] == ["lesson1.srt:1", "lesson1.srt:4", "lesson1.srt:8"]
+
+
+def test_a_long_lesson_is_planned_without_its_pictures(tmp_path: Path) -> None:
+    """800 glosses and 400 cues on 20 minutes at 25 frames a second; no frame is decoded."""
+    media = tmp_path / "media"
+    media.mkdir()
+    ffmpeg("-f", "lavfi", "-i", "color=gray:s=32x32:r=25", "-t", "1200", "-g", "250",
+           "-c:v", "libx264", "-preset", "ultrafast", media / "lesson1.mp4")  # fmt: skip
+    text = tmp_path / "text"
+    text.mkdir()
+    starts = [1500 * n + 37 for n in range(800)]
+    stamps = [f"{m // 60:02d}:{m % 60:02d}" for m in range(0, 1201, 3)]
+    notes(
+        text,
+        glosses_csv="recording,gloss,start,end,signer\n"
+        + "".join(f"lesson1.mp4,g{s % 7},{s},{s + 900},i1\n" for s in starts),
+        # Each cue lasts as long as two glosses, of which the first is whole in it.
+        lesson1_vtt="WEBVTT\n\n"
+        + "".join(f"{a}.000 --> {b}.000\nc{n}\n\n"
+                  for n, (a, b) in enumerate(pairwise(stamps))),
+    )  # fmt: skip
+    options = ingest.IngestOptions(
+        media=(str(media),), adapter="online-school", annotations=(str(text),)
+    )
+    dataset = Dataset(tmp_path / "dataset", create=True)
+    tracemalloc.start()
+    ingest.ingest(dataset, options=options)
+    validate(dataset, lexicon=None, rules=Rules(unknown="keep"))
+    clips.trim(dataset, options=clips.ClipOptions(), unknown="keep")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30 << 20  # its pictures are 46 MB
+    made = sorted(dataset.read("clips", Clip), key=lambda c: c.start_ms)
+    assert [(c.first_frame, c.last_frame) for c in made] == [
+        (-(-s // 40), (s + 899) // 40) for s in starts
+    ]
+    assert [c.translation for c in made] == [text for n in range(400) for text in (f"c{n}", None)]
+    assert not len(dataset.dropped)
 
 
 def test_one_language_of_two(tmp_path: Path) -> None:
