@@ -94,8 +94,8 @@ class Texts:
         if not self._said and not self._said_kk:
             return
         for row in rows:
-            if _is_said(row):
-                continue
+            if _is_said(row) or not (_clean(row.label) or _clean(row.sentence)):
+                continue  # what has no label is dropped, and keeps no text from others
             try:
                 recording, bounds = place(row)
             except Problem:

@@ -289,6 +289,7 @@ def aligned(
         "lesson1.mp4,A,200,1000,ms,\n"  # ends where the second begins
         "lesson1.mp4,B,27,33,frame,\n"  # [900, 1100) ms
         "lesson1.mp4,C,1500,1600,ms,own\n"
+        "lesson1.mp4,,0,3000,ms,\n"  # without a label: K118
         "lesson1.mp4,D,2250,2400,ms,\n",
     )
     dataset = Dataset(folder / "dataset", create=True)
@@ -315,8 +316,9 @@ def test_a_cue_belongs_to_the_segment_that_it_overlaps_most(tmp_path: Path) -> N
     assert said(dataset) == {"A": "бір және", "B": "екі", "C": "own", "D": None}
     books = dataset.provenance["stages"]
     assert books["ingest-texts"] == {"in": 5, "out": 3, "dropped": 2}
-    assert books["ingest-segments"] == {"in": 4, "out": 4, "dropped": 0}
+    assert books["ingest-segments"] == {"in": 5, "out": 4, "dropped": 1}
     assert {(row.key, row.code) for row in dataset.dropped.itertuples()} == {
+        ("glosses.csv:5", "K118"),
         ("lesson1.vtt:12", "K137"),
         ("lesson1.vtt:15", "K114"),
     }
@@ -340,7 +342,8 @@ def test_cues_may_be_segments_as_well(tmp_path: Path) -> None:
     assert said(dataset) == {"A": "бір және", "B": "екі", "C": "own", "D": None, **cues}
     assert "ingest-texts" not in dataset.provenance["stages"]
     assert [(row.key, row.code) for row in dataset.dropped.itertuples()] == [
-        ("lesson1.vtt:15", "K114")
+        ("glosses.csv:5", "K118"),
+        ("lesson1.vtt:15", "K114"),
     ]
 
 
