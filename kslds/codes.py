@@ -243,7 +243,8 @@ _warning(
 _info(
     "K137",
     "transcript beside all segments",
-    "No segment lasts while this part of a transcript is said, so it is nobody's translation.",
+    "No segment lasts while this part of a transcript is said, or the one that it overlaps most "
+    "has a translation of its own.",
     "Nothing, or make segments of such parts: see the adapter's options.",
 )
 _info(
@@ -385,7 +386,8 @@ _error(
 _error(
     "K401",
     "clip without a side",
-    "The split list does not name the signer, or the collection publishes no side of the clip.",
+    "The split list does not name the signer, the collection publishes no side of the clip, or its "
+    "frames are on the side `test` with another label.",
     "Add the signer to the list, or split by another rule.",
 )
 _error(
@@ -417,6 +419,12 @@ _warning(
     "count differs from the published one",
     "The dataset does not have as many clips, signers or classes as its recipe expects.",
     "Look for missing files and dropped rows, and say so with every result.",
+)
+_warning(
+    "K407",
+    "published sides not followed",
+    "The annotations name the side on which the collection publishes clips; the split is another.",
+    'Nothing, if you want a split of your own; `[split] by = "published"` repeats that one.',
 )
 # K5: lexicon files
 _warning(

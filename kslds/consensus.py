@@ -18,7 +18,6 @@ as the lexicon reads them, so that two spellings of one sign agree.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from fractions import Fraction
 from typing import Any
 
 from kslds.errors import RecipeError
-from kslds.manifest import canonical_json, key_of
+from kslds.manifest import key_of, segment_key
 from kslds.orthography import is_mixed
 from kslds.schema import Segment
 
@@ -99,11 +98,15 @@ def iou(a: Segment, b: Segment) -> float:
 # --------------------------------------------------------------------------- groups
 
 
+_TEXTS = (
+    "label", "emotion", "sentence", "translation", "translation_kk", "published_split", "tier",
+)  # fmt: skip
+"""What a segment says in words; whoever drew it votes on each."""
+
+
 def _content(segment: Segment) -> tuple[int | str, ...]:
     """All that a segment says, without who said it."""
-    texts = (segment.label, segment.emotion, segment.sentence, segment.translation,
-             segment.published_split, segment.tier)  # fmt: skip
-    return (segment.start_ms, segment.end_ms, *(text or "" for text in texts))
+    return (segment.start_ms, segment.end_ms, *(getattr(segment, name) or "" for name in _TEXTS))
 
 
 def order(segment: Segment) -> tuple[tuple[int | str, ...], str]:
@@ -222,7 +225,7 @@ class _Judge:
         options, weights = self.options, self._weights(members)
         values: dict[str, Any] = {}
         tied = []
-        for name in ("label", "emotion", "sentence", "translation", "tier", "published_split"):
+        for name in _TEXTS:
             same = self.same if name == "label" else str
             values[name], tie = _vote([getattr(m, name) for m in members], weights, same=same)
             if tie and name in ("label", "emotion"):
@@ -248,7 +251,7 @@ class _Judge:
         }
         side = values.pop("published_split")
         made = Segment(
-            segment_id=f"seg_{hashlib.sha256(canonical_json(values)).hexdigest()[:16]}",
+            segment_id=segment_key(values),
             published_split=side,
             source=" + ".join(sorted(m.source for m in members)),
             **values,

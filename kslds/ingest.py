@@ -42,11 +42,18 @@ from kslds.errors import (
     UsageError,
 )
 from kslds.folders import Finder, Refused, find
-from kslds.manifest import Dataset, canonical_json, key_of, readable_json, sha256_file, write_bytes
+from kslds.manifest import (
+    Dataset,
+    key_of,
+    readable_json,
+    segment_key,
+    sha256_file,
+    write_bytes,
+)
 from kslds.orthography import slug
 from kslds.probe import SUFFIXES, Probe, probe
 from kslds.schema import Dropped, Issue, Recording, Segment, Signer, Timing
-from kslds.transcript import Transcripts
+from kslds.transcript import Texts, sorted_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,13 +344,13 @@ def _segment(row: Annotation, bounds: Bounds, recording_id: str) -> Segment:
         "emotion": _emotion(emotion) if emotion else None,
         "sentence": sentence,
         "translation": _clean(row.translation),
+        "translation_kk": _clean(row.translation_kk),
         "tier": _clean(row.tier),
         "annotator": key_of(annotator, prefix="annotator") if annotator else None,
         "signer_id": key_of(signer, prefix="signer") if signer else None,
     }
-    digest = hashlib.sha256(canonical_json(values)).hexdigest()
     return Segment(
-        segment_id=f"seg_{digest[:16]}",
+        segment_id=segment_key(values),
         published_split=_clean(row.split),
         source=row.source,
         **values,  # type: ignore[arg-type]
@@ -405,64 +412,16 @@ def _dropped(stage: str, source: str, problem: Problem) -> Dropped:
     return Dropped(stage=stage, table="segments", key=source, code=problem.code, reason=reason)
 
 
-def _read_texts(
-    rows: deque[Annotation], *, placing: _Placing
-) -> tuple[Transcripts, int, list[Dropped]]:
-    """What is said on the recordings; how many texts are no segments, and which have no place."""
-    texts, number = Transcripts(), 0
-    dropped: list[Dropped] = []
-    while rows:
-        row = rows.popleft()
-        alone = not _is_segment(row)
-        number += alone
-        try:
-            recording, bounds = placing.hear(row)
-        except Problem as problem:
-            if alone:  # else it is dropped as a segment
-                dropped.append(_dropped("ingest-texts", row.source, problem))
-            continue
-        texts.add(
-            recording.recording_id, start_ms=bounds.start_ms, end_ms=bounds.end_ms,
-            text=_clean(row.spoken) or "", source=row.source if alone else None,
-        )  # fmt: skip
-    return texts, number, dropped
-
-
-def _unused(recording_id: str, source: str, *, found: _Recordings) -> Dropped:
-    name = found.rows[recording_id].source_file
-    reason = f"no segment of {name} lasts while it is said"
-    return _dropped("ingest-texts", source, Problem("K137", reason))
-
-
-def _sorted_out(rows: Iterable[Annotation]) -> tuple[deque[Annotation], deque[Annotation]]:
-    """Rows that are segments, or have a problem; rows that say what is spoken. Some are both."""
-    segments, spoken = deque[Annotation](), deque[Annotation]()
-    for row in rows:
-        if row.problem is not None or _is_segment(row):
-            segments.append(row)
-        if row.problem is None and row.spoken is not None:
-            spoken.append(row)
-    return segments, spoken
-
-
-def _is_segment(row: Annotation) -> bool:
-    return row.spoken is None or bool(row.label or row.sentence)
-
-
 def _read_segments(
-    rows: deque[Annotation], *, placing: _Placing, texts: Transcripts, withdrawn: Set[str]
+    rows: deque[Annotation], *, placing: _Placing, texts: Texts, withdrawn: Set[str]
 ) -> _Segments:
     """Segments of the rows, which are let go of one by one: there may be millions."""
-    result = _Segments(num_read=len(rows))
+    result, timed = _Segments(num_read=len(rows)), set[str]()
     while rows:
         row = rows.popleft()
         try:
             recording, bounds = placing.place(row)
-            if row.translation is None and row.spoken is None:
-                said = texts.during(
-                    recording.recording_id, start_ms=bounds.start_ms, end_ms=bounds.end_ms
-                )
-                row = dataclasses.replace(row, translation=said) if said else row
+            row = texts.told(row, recording, bounds)
             segment = _segment(row, bounds, recording.recording_id)
             if segment.signer_id:
                 result.written[segment.signer_id].add(_clean(row.signer) or "")
@@ -478,9 +437,12 @@ def _read_segments(
         session = _clean(row.session)
         if session:
             result.sessions[segment.recording_id].add(key_of(session, prefix="session"))
+        known = segment.recording_id in timed  # one row tells it, however many there are
+        durations = () if known else tuple(stated_duration(row, recording))
+        timed |= {segment.recording_id} if durations else set()
         result.issues += [
             _issue(code, table="segments", key=row.source, message=f"{row.source}: {message}")
-            for code, message in (*row.notes, *stated_duration(row, recording), *bounds.notes)
+            for code, message in (*row.notes, *durations, *bounds.notes)
         ]
     return result
 
@@ -524,7 +486,7 @@ def ingest(
     )
     # Before the recordings are read, which may take hours: a file that is wrong is told at once.
     yielded = read_annotations(options.adapter, source)
-    rows, spoken = _sorted_out(
+    rows, spoken = sorted_out(
         chain(unread, yielded if files or options.adapter in FROM_NAMES else ())
     )
     found = _read_recordings(
@@ -533,10 +495,14 @@ def ingest(
     withdrawn = {s.signer_id for s in signers.values() if s.consent_withdrawn}
     names = {**found.by_name, **{name: name for name in found.broken}}
     placing = _Placing(recordings=found, finder=Finder(names), rounding=options.rounding)
-    texts, num_texts, no_place = _read_texts(spoken, placing=placing)
+    texts = Texts()
+    texts.read(spoken, hear=placing.hear)
+    texts.expect(rows, place=placing.place)
     segments = _read_segments(rows, placing=placing, texts=texts, withdrawn=withdrawn)
-    no_place += [_unused(*one, found=found) for one in texts.unused()]
-    if files and not segments.num_read and not num_texts:
+    no_place = [
+        _dropped("ingest-texts", source, problem) for source, problem in texts.without_segment()
+    ]
+    if files and not segments.num_read and not texts.num_read:
         shown = ", ".join(list(files.values())[:3])
         raise AnnotationError(
             f"{shown} {'has' if len(files) == 1 else 'have'} no row of annotations.",
@@ -587,11 +553,11 @@ def ingest(
         rows_out=len(segments.rows),
         dropped=segments.dropped,
     )
-    if num_texts:
+    if texts.num_read:
         dataset.close_books(
             "ingest-texts",
-            rows_in=num_texts,
-            rows_out=num_texts - len(no_place),
+            rows_in=texts.num_read,
+            rows_out=texts.num_read - len(no_place),
             dropped=no_place,
         )
     inputs = _hashes(found, files)

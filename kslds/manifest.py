@@ -203,7 +203,9 @@ class Dataset:
                 f"{self.root} has no table {table!r} yet.",
                 hint=f"Run the stage that writes it: kslds {_WRITERS.get(table, 'build')}.",
             )
-        return read_parquet(path)
+        record = schema.TABLES.get(table)
+        found = read_parquet(path)
+        return found if record is None else schema.completed(record, found)
 
     def read(self, table: str, record: type[R]) -> list[R]:
         """A table as records of the given type."""
@@ -305,6 +307,7 @@ class Dataset:
             name = path.relative_to(folder).with_suffix("").as_posix()
             table = read_parquet(path)
             record = schema.SplitRow if name.startswith("splits/") else schema.TABLES.get(name)
+            table = table if record is None else schema.completed(record, table)
             if record is not None and not table.schema.equals(schema.arrow_schema(record)):
                 raise CorruptData(f"{path} has other columns than it should.", hint=_AGAIN)
             counted = next((s for s in reversed(_COUNTED.get(name, ())) if s in out), "")
@@ -462,6 +465,16 @@ def key_of(text: str, *, prefix: str) -> str:
 def is_hashed(key: str, *, prefix: str) -> bool:
     """Did `key_of` put a hash in the place of a name?"""
     return re.fullmatch(f"{prefix}_[0-9a-f]{{8}}", key) is not None
+
+
+def segment_key(values: Mapping[str, object]) -> str:
+    """The `segment_id` of what a segment says.
+
+    A column that the first datasets did not have counts where it says something: other segments
+    keep their keys, and their clips with them.
+    """
+    told = {k: v for k, v in values.items() if k != "translation_kk" or v is not None}
+    return f"seg_{hashlib.sha256(canonical_json(told)).hexdigest()[:16]}"
 
 
 def bundled(folder: str) -> Path:

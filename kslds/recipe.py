@@ -36,7 +36,7 @@ from kslds import (
 )
 from kslds.codes import CODES
 from kslds.consensus import ConsensusOptions
-from kslds.corpora import demo
+from kslds.corpora import PUBLISHED_SIGNERS, demo
 from kslds.engine import Progress
 from kslds.errors import (
     MissingFile,
@@ -162,7 +162,13 @@ class Recipe:
     @property
     def rules(self) -> Rules:
         """What validation goes by."""
-        return _rules(unknown=self.lexicon.unknown, **dataclasses.asdict(self.validate))
+        return _rules(
+            unknown=self.lexicon.unknown,
+            pseudonyms=PUBLISHED_SIGNERS.get(
+                self.ingest.adapter if self.ingest else "", frozenset()
+            ),
+            **dataclasses.asdict(self.validate),
+        )
 
     @property
     def sha256(self) -> str:

@@ -154,10 +154,16 @@ class Segment:
     emotion: Annotated[str | None, "key"] = None
     sentence: Annotated[str | None, "the sentence as glosses"] = None
     translation: Annotated[str | None, "free translation"] = None
+    translation_kk: Annotated[
+        str | None, "free translation into Kazakh, where `translation` may be in another language"
+    ] = None
     tier: Annotated[str | None, "the tier the segment was read from"] = None
     annotator: Annotated[str | None, "who drew the boundaries"] = None
     signer_id: Annotated[str | None, "the signer"] = None
-    published_split: Annotated[str | None, "the side on which the collection publishes it"] = None
+    published_split: Annotated[
+        str | None,
+        "the side on which the collection publishes it; of several benchmarks `name=side` each",
+    ] = None
     source: Annotated[str, "annotation file and line it was read from, as `name:line`"]
 
     @property
@@ -188,8 +194,14 @@ class Clip:
     emotion: Annotated[str | None, "key"] = None
     sentence: Annotated[str | None, "the sentence as glosses"] = None
     translation: Annotated[str | None, "free translation"] = None
+    translation_kk: Annotated[
+        str | None, "free translation into Kazakh, where `translation` may be in another language"
+    ] = None
     signer_id: Annotated[str | None, "the signer"] = None
-    published_split: Annotated[str | None, "the side on which the collection publishes it"] = None
+    published_split: Annotated[
+        str | None,
+        "the side on which the collection publishes it; of several benchmarks `name=side` each",
+    ] = None
     start_ms: Annotated[int, "inclusive, margins included, ms from the recording's origin"]
     end_ms: Annotated[int, "exclusive, margins included, ms from the recording's origin"]
     first_frame: Annotated[int, "first presented source frame of the span, 0-based, inclusive"]
@@ -302,6 +314,20 @@ def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
         for field in arrow_schema(record)
     ]
     return pa.Table.from_arrays(columns, schema=arrow_schema(record))
+
+
+LATER = ("translation_kk",)
+"""Columns that the first datasets, and their shards, did not have."""
+
+
+def completed(record: type, table: pa.Table) -> pa.Table:
+    """An Arrow table of a record, with the columns that came later, null where it lacks them."""
+    for place, field in enumerate(arrow_schema(record)):
+        if field.name in LATER and field.name not in table.column_names:
+            table = table.add_column(
+                min(place, table.num_columns), field, pa.nulls(table.num_rows, field.type)
+            )
+    return table
 
 
 def from_table(record: type[_R], table: pa.Table) -> list[_R]:

@@ -139,6 +139,7 @@ def sample_fields(
         "emotion": clip.emotion,
         "sentence": clip.sentence,
         "translation": clip.translation,
+        "translation_kk": clip.translation_kk,
         "signer_id": clip.signer_id,
         "start_ms": clip.start_ms,
         "end_ms": clip.end_ms,
@@ -161,7 +162,9 @@ def _in_order(clips: Iterable[Clip], *, origin_of: Mapping[str, Origin] = _NOWHE
     """
     order = sorted(clips, key=lambda c: hashlib.sha256(c.clip_id.encode()).digest())
     leaders: list[Clip] = []
-    nullable = ("gloss_id", "emotion", "sentence", "translation", "corpus", "licence")
+    nullable = (
+        "gloss_id", "emotion", "sentence", "translation", "translation_kk", "corpus", "licence",
+    )  # fmt: skip
 
     def known(clip: Clip, name: str) -> bool:
         of = clip if hasattr(clip, name) else origin_of.get(clip.recording_id)

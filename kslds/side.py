@@ -350,7 +350,8 @@ class Side:
             label = fields.pop("label")
             if label is not None and (type(label) is not int or not 0 <= label < len(self.classes)):
                 raise ValueError(f"label {label!r:.40} of {len(self.classes)}")
-            return {"key": place.key, "label": label} | fields | {"key": place.key}
+            later = dict.fromkeys(schema.LATER)  # shards may be from before these
+            return {"key": place.key, "label": label} | later | fields | {"key": place.key}
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise CorruptData(
                 f"{self._named(place)}.json is not the JSON of a sample: {error!r}.", hint=AGAIN

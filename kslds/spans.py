@@ -144,6 +144,7 @@ def plan(
         emotion=segment.emotion,
         sentence=segment.sentence,
         translation=segment.translation,
+        translation_kk=segment.translation_kk,
         signer_id=segment.signer_id,
         published_split=segment.published_split,
         start_ms=start_ms,

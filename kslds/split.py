@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kslds import schema
 from kslds.codes import CODES
-from kslds.corpora import table
+from kslds.corpora import benchmarks, table
 from kslds.errors import (
     AnnotationError,
     IncompleteDataset,
@@ -34,6 +34,7 @@ _SAME_STRETCH = (
     "Two tiers mark one stretch of the recording with different labels. Cut one of them, as in "
     '[ingest] tiers = ["brows"], or split by signer.'
 )
+_SAME_FRAMES = ": a clip of the side 'test' shows the same frames with another label"
 _SIDE = f"Use up to {schema.MAX_KEY_CHARS} lower-case letters, digits, '_' and '-'."
 
 
@@ -173,6 +174,9 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
     and trained in the others: this does not measure unseen signers. A fifth of the other clips
     is the side ``val``, less those that show the frames of one in ``train``. The paper's ten
     repetitions are ten seeds.
+
+    Tiers may mark one stretch twice, with one sign (both hands) or two (a sign, raised brows). Of
+    clips that show the same frames, those that another class does not test have no side.
     """
     signers: dict[str | None, set[str]] = defaultdict(set)
     for clip in clips.values():
@@ -189,38 +193,54 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
         for gloss, those in signers.items()
     }
     test = {k for k, c in clips.items() if out[c.gloss_id] == f"{c.gloss_id}/{c.signer_id}"}
-    # Tiers may mark one stretch with one sign twice, as both hands: such clips stay together.
+    shown = {clips[key].frames_sha256 for key in test} - {None}
+    out_of_it = {key for key, c in clips.items() if key not in test and c.frames_sha256 in shown}
     alike: dict[str, list[str]] = defaultdict(list)
-    for key in _shuffled(clips.keys() - test, seed=options.seed):
+    for key in _shuffled(clips.keys() - test - out_of_it, seed=options.seed):
         alike[clips[key].frames_sha256 or key].append(key)
     rest = list(chain.from_iterable(alike.values()))
     val = set(rest[: len(rest) // 5])
     val -= {key for keys in alike.values() if not val.issuperset(keys) for key in keys}
     return {
         "krsl-paper": {
-            key: "test" if key in test else "val" if key in val else "train" for key in clips
+            key: "test" if key in test else "val" if key in val else "train"
+            for key in clips
+            if key not in out_of_it
         }
     }
 
 
 def as_published(clips: Mapping[str, Clip], *, options: SplitOptions) -> Sides:
-    """The split that the collection itself publishes, leaks and all.
+    """The split that the collection itself publishes, leaks and all; of several benchmarks, each.
 
     Where it keeps signers apart, signers are assigned; else single clips, and an issue says how
     many signers are on several sides. Clips of which it says nothing have no side.
     """
     del options
-    published = {key: c.published_split for key, c in clips.items() if c.published_split}
+    published: dict[str, dict[str, str]] = defaultdict(dict)
+    for key, clip in clips.items():
+        for name, side in _published(clip).items():
+            published[name][key] = side
     if not published:
         raise UsageError(
             "no annotation says on which side the collection publishes it.",
             hint="Choose another rule; see [split] by.",
         )
-    named = {side: _side_name(side) for side in sorted(set(published.values()))}
-    unit = _published_unit(clips.values())
-    return {
-        "published": {str(_value(clips[key], unit)): named[side] for key, side in published.items()}
-    }
+    splits: Sides = {}
+    for name, of in sorted(published.items()):
+        named = {side: _side_name(side) for side in sorted(set(of.values()))}
+        unit = _published_unit(clips.values(), name=name)
+        splits[name] = {str(_value(clips[key], unit)): named[side] for key, side in of.items()}
+    return splits
+
+
+def _published(clip: Clip) -> dict[str, str]:
+    """Name of a split → the side on which the collection publishes the clip there."""
+    text = clip.published_split
+    if not text:
+        return {}
+    several = benchmarks(text)
+    return {f"published-{name}": side for name, side in several.items()} or {"published": text}
 
 
 def _side_name(published: str) -> str:
@@ -230,11 +250,11 @@ def _side_name(published: str) -> str:
     return name
 
 
-def _published_unit(clips: Iterable[Clip]) -> str:
+def _published_unit(clips: Iterable[Clip], *, name: str) -> str:
     """Signers, where none is published on two sides (or in part), else single clips."""
     sides: dict[str | None, set[str | None]] = defaultdict(set)
     for clip in clips:
-        sides[clip.signer_id].add(clip.published_split)
+        sides[clip.signer_id].add(_published(clip).get(name))
     return "signer_id" if all(len(found) == 1 for found in sides.values()) else "clip_id"
 
 
@@ -400,22 +420,25 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         AnnotationError: The split list cannot be read, or names no signer of the dataset.
     """
     clips = dataset.read("clips", Clip)
-    unit = _UNITS.get(options.by, "signer_id")
-    if options.by == "published":
-        unit = _published_unit(clips)
-    _check_complete(clips, unit=unit)
+    rule_unit = _UNITS.get(options.by, "signer_id")
+    _check_complete(clips, unit=rule_unit)
     bands: dict[str, str | None] = {}
     if options.by == "age":
         bands = {s.signer_id: s.age_band for s in dataset.read("signers", Signer)}
-    values = sorted({_value(clip, unit) or "" for clip in clips})
-    told: Mapping[str, object] = {value: bands.get(value) for value in values}
+    told: Mapping[str, object] = {
+        value: bands.get(value) for value in sorted({_value(c, rule_unit) or "" for c in clips})
+    }
     if options.by in ("krsl-paper", "published"):
         told = {clip.clip_id: clip for clip in clips}
     splits = RULES[options.by](told, options=options)
-    issues: list[Issue] = []
+    units = dict.fromkeys(splits, rule_unit)
+    if options.by == "published":
+        units = {name: _published_unit(clips, name=name) for name in splits}
+    issues: list[Issue] = list(_not_followed(clips, options=options, name=next(iter(splits))))
     counts: dict[str, Counter[str]] = {}
     for name, sides in splits.items():
-        strangers = sorted(set(sides) - set(values))
+        unit = units[name]
+        strangers = sorted(set(sides) - {_value(clip, unit) or "" for clip in clips})
         if strangers:
             message = f"there is no clip of {len(strangers)} listed signer(s): {_some(strangers)}"
             issues.append(_issue("K404", name=name, key=strangers[0], message=message))
@@ -428,10 +451,11 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
             issues.append(_dependent(placed, name=name, unit=unit))
         counts[name] = Counter(side for _, side in placed)
 
-    _write(dataset, splits, unit=unit)
+    _write(dataset, splits, units=units)
     kept = dataset.read("issues", Issue) if dataset.has("issues") else []
     dataset.write("issues", [*(i for i in kept if not i.code.startswith("K4")), *issues])
     first = next(iter(splits))
+    unit = units[first]
     sideless = [c for c in clips if (_value(c, unit) or "") not in splits[first]]
     dataset.close_books(
         "split",
@@ -439,7 +463,8 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         rows_out=len(clips) - len(sideless),
         dropped=[
             Dropped(stage="split", table="clips", key=c.clip_id, code="K401",
-                    reason=f"the split has no side for {_unit_of(c, unit)}")
+                    reason=f"the split has no side for {_unit_of(c, unit)}"
+                    + (_SAME_FRAMES if options.by == "krsl-paper" else ""))
             for c in sideless
         ],
     )  # fmt: skip
@@ -451,6 +476,17 @@ def split(dataset: Dataset, *, options: SplitOptions) -> dict[str, dict[str, int
         }
         for name, sides in splits.items()
     }
+
+
+def _not_followed(clips: Sequence[Clip], *, options: SplitOptions, name: str) -> Iterator[Issue]:
+    """Says that clips have a published side, and that the rule is another."""
+    published = sum(clip.published_split is not None for clip in clips)
+    if published and options.by != "published":
+        message = (
+            f"the annotations name a published side of {published:,} of {len(clips):,} clips; "
+            f"[split] by = {options.by!r} does not follow it"
+        )
+        yield _issue("K407", name=name, key=name, message=message)
 
 
 def _unit_of(clip: Clip, unit: str) -> str:
@@ -478,7 +514,7 @@ def _check_complete(clips: Sequence[Clip], *, unit: str) -> None:
         )
 
 
-def _write(dataset: Dataset, splits: Sides, *, unit: str) -> None:
+def _write(dataset: Dataset, splits: Sides, *, units: Mapping[str, str]) -> None:
     """Write each split as a table and as a text list, in place of those of an earlier run."""
     lists = dataset.root / "reports" / "splits"
     for stale in (dataset.root / "tables" / "splits").glob("*.parquet"):
@@ -486,6 +522,7 @@ def _write(dataset: Dataset, splits: Sides, *, unit: str) -> None:
             stale.unlink()
             (lists / f"{stale.stem}.csv").unlink(missing_ok=True)
     for name, sides in splits.items():
+        unit = units[name]
         rows = [SplitRow(split=s, unit=unit, value=v) for v, s in sides.items()]
         dataset.write(f"splits/{name}", rows, record=SplitRow)
         text = io.StringIO()

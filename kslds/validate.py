@@ -84,6 +84,8 @@ class Rules:
     Sentences may be of any length."""
     min_signers: int = 2
     """Signers that a class needs, to be on both sides of a split by signer."""
+    pseudonyms: Set[str] = frozenset()
+    """Keys of signers that are known not to be names, whatever they look like."""
 
     def __post_init__(self) -> None:
         if self.unknown not in UNKNOWN:
@@ -157,7 +159,7 @@ def validate(
     _scripts(found)
     _boundaries(found, dataset=dataset, rules=rules)
     _overlaps(found)
-    _signers(found, dataset=dataset)
+    _signers(found, dataset=dataset, rules=rules)
     _classes(found, rules=rules)
     present: set[str] = set()
     damaged: list[str] = []
@@ -406,7 +408,7 @@ def _overlaps(found: _Findings) -> None:
 # --------------------------------------------------------------------------- people, clips
 
 
-def _signers(found: _Findings, *, dataset: Dataset) -> None:
+def _signers(found: _Findings, *, dataset: Dataset, rules: Rules) -> None:
     frame = found.frame
     nameless = frame["signer_id"].isna()
     for recording, rows in found.by("recording_id").items():
@@ -428,7 +430,7 @@ def _signers(found: _Findings, *, dataset: Dataset) -> None:
         signer = signers.get(signer_id)
         rows = segments.get(signer_id, np.array([], dtype=int))
         key, where = found.first(rows) if len(rows) else ("", _number(clips[signer_id], "clip"))
-        if _is_name(signer_id):
+        if signer_id not in rules.pseudonyms and _is_name(signer_id):
             found.add(
                 "K325", table="signers", key=signer_id,
                 message=f"signer {signer_id!r} looks like the name of a person ({where})",

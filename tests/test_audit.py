@@ -509,6 +509,119 @@ def test_a_translation_is_not_another_label(tmp_path: Path) -> None:
         assert "K303" in codes(result)
 
 
+def test_a_subset_need_not_have_every_class(tmp_path: Path) -> None:
+    one = {
+        "signer_id": 1,
+        "split": "train",
+        "fps": 25,
+        "frame_start": 1,
+        "frame_end": -1,
+        "url": "a",
+    }
+    whole = [
+        {"gloss": gloss, "instances": [{**one, "video_id": key} for key in keys]}
+        for gloss, keys in (("book", ["00335", "00336"]), ("drink", ["00400"]))
+    ]
+    part = {key: {"subset": "train", "action": [0, 1, 9]} for key in ("00335", "70000")}
+    (tmp_path / "WLASL_v0.3.json").write_text(json.dumps(whole))
+    (tmp_path / "nslt_100.json").write_text(json.dumps(part))
+    (tmp_path / "nslt_300.json").write_text(json.dumps({**part, "00336": part["00335"]}))
+    paths = [tmp_path / f"{name}.json" for name in ("WLASL_v0.3", "nslt_100", "nslt_300")]
+    for order in (paths, paths[::-1]):
+        result = audit(order)
+        # drink is not one of the first 100 classes; 00336 is missing of book, which is.
+        said = {f.message for f in result.findings if f.code == "K127"}
+        assert "1 key of WLASL_v0.3.json is not in nslt_100.json." in said or order != paths
+        assert not any("2 keys of WLASL_v0.3.json" in text for text in said)
+        assert result.facts.rows == 4
+    result = audit(paths)
+    assert (result.facts.classes, codes(result)["K127"]) == (2, 1)
+
+
+def fluentsigners(folder: Path) -> None:
+    table(folder / "gloss_annotation.csv", "0,ПРИВЕТ", "1,САНКТ-ПEТЕРБУРГ", header="ID,Gloss")
+    table(folder / "russian_translation.csv", "0,Привет", header="ID,Translation")
+    (folder / "kazakh.json").write_text('{"0": "Сәлем"}', encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("names", "adapter"),
+    [
+        (["gloss_annotation.csv"], "auto"),
+        (["gloss_annotation.csv", "russian_translation.csv"], "auto"),
+        (["."], "auto"),
+        (["."], "fluentsigners-50"),
+        (["gloss_annotation.csv"], "fluentsigners-50"),
+    ],
+)
+def test_tables_of_sentences_name_no_signers(
+    tmp_path: Path, names: list[str], adapter: str
+) -> None:
+    fluentsigners(tmp_path)
+    result = audit([tmp_path / name for name in names], options=Options(adapter=adapter))
+    assert (result.facts.rows, result.facts.classes, result.number("error")) == (2, 2, 0)
+    assert codes(result).keys().isdisjoint({"K321", "K612", "K613", "K118"})
+    assert codes(result)["K303"] == 1
+    assert [s for s in result.facts.skipped if s.startswith("Signers and sides of 2 rows")]
+    if len(names) > 1 or names == ["."]:  # sentence 1 has no translation
+        assert {"K127", "K133"} & codes(result).keys()
+
+
+def test_lists_of_sides_are_recognised(tmp_path: Path) -> None:
+    fluentsigners(tmp_path)
+    (tmp_path / "split1.txt").write_text("P0_S000_00 train\nP0_S001_00 test\n")
+    result = audit([tmp_path / "split1.txt", tmp_path / "gloss_annotation.csv"])
+    assert (result.facts.rows, result.facts.verdict) == (2, "no")
+    assert {f.format for f in result.files} == {"fluentsigners-50"}
+    (tmp_path / "split2.txt").write_text("P0_S000_00 test\nP0_S001_00 train\n")
+    with pytest.raises(AnnotationError, match="several benchmarks: split1, split2"):
+        audit([tmp_path / "split1.txt", tmp_path / "split2.txt"])
+    media = tmp_path / "videos"
+    media.mkdir()
+    for name in ("P0_S000_00.mp4", "P00_S001_00.mp4"):
+        (media / name).touch()
+    paths = [media, tmp_path / "gloss_annotation.csv", tmp_path / "split1.txt"]
+    options = Options(adapter="fluentsigners-50")
+    assert audit(paths, options=options).facts.verdict == "no"
+    with pytest.raises(AnnotationError, match="videos has the sides of several benchmarks: split1"):
+        audit([*paths, tmp_path / "split2.txt"], options=options)
+
+
+def test_boundaries_of_k_rsl_are_held_against_the_list_of_videos(tmp_path: Path) -> None:
+    head = ["Время начала - миллисекунды", "Время окончания - миллисекунды", "brows", "Файл"]
+    rows = [["300", "866", "br_raise"], ["900", "2134", "br_low"]]  # 64 frames at 30: 2133 ms
+    table(tmp_path / "elan.tsv", *("\t".join([*r, "gen_q_neut_dev.upala_alt.eaf"]) for r in rows),
+          header="\t".join(head))  # fmt: skip
+    table(tmp_path / "meta_video.tsv", "0\t30.0\t64\tgen_q-dev_upala-alt",
+          header="\tfps\tframe_count\tvideo_name")  # fmt: skip
+    result = audit([tmp_path / "elan.tsv", tmp_path / "meta_video.tsv"])
+    (said,) = [f for f in result.findings if f.code == "K114"]
+    assert [(e.where, e.text) for e in said.examples] == [
+        ("elan.tsv:3:brows", "[900, 2134) ms, the length is 2133"),
+    ]
+
+
+def test_what_is_said_meanwhile_is_no_row(tmp_path: Path) -> None:
+    table(tmp_path / "glosses.csv", "lesson1.mp4,A,200,1000,i1", "lesson1.mp4,B,1000,1900,i2",
+          header="recording,gloss,start,end,signer")  # fmt: skip
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\nбір\n"
+    (tmp_path / "lesson1.vtt").write_text(text, encoding="utf-8")
+    result = audit([tmp_path], options=Options(adapter="online-school"))
+    assert (result.facts.rows, result.number("error")) == (2, 0)
+    (tmp_path / "lesson2.vtt").write_text(text, encoding="utf-8")  # which has no glosses
+    assert audit([tmp_path], options=Options(adapter="online-school")).facts.rows == 3
+
+
+def test_a_file_that_is_none_of_the_collection_is_named(tmp_path: Path) -> None:
+    for name in ("001_001_001.mp4", "001_002_001.mp4", "notes.mp4", "readme.txt"):
+        (tmp_path / name).touch()
+    result = audit([tmp_path], options=Options(adapter="lsa64"))
+    assert result.facts.rows == 2
+    (said,) = [f for f in result.findings if f.code == "K109"]
+    assert (said.message, said.unit) == ("1 file: no annotation names this recording.", "files")
+    assert [e.where for e in said.examples] == ["notes.mp4"]
+
+
 def test_what_is_stated_is_stated_of_a_file(tmp_path: Path) -> None:
     """An id of the subset that the whole lacks is no row of the whole."""
     instance = {"signer_id": 1, "split": "train", "fps": 25, "frame_start": 1, "frame_end": -1}

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from kslds import clips, ingest
+from kslds import clips, ingest, split
 from kslds import recipe as recipes
 from kslds.corpora import END, Annotation, Source, adapter
 from kslds.errors import AnnotationError, MissingFile, RecipeError
 from kslds.manifest import Dataset
 from kslds.schema import Clip, Issue
+from kslds.shards import sample_fields
 from kslds.validate import Rules, validate
 from tests.painting import record
 
@@ -61,6 +62,15 @@ def test_names_and_tables(tmp_path: Path) -> None:
     assert {(n.start, n.end, n.label, n.problem) for n in found} == {("0", END, None, None)}
 
 
+def test_headers_in_small_letters(tmp_path: Path) -> None:
+    files = {"gloss_annotation_csv": GLOSSES, "russian_translation_csv": RUSSIAN}
+    lower = {
+        k: t.replace("ID,Gloss", "id, gloss").replace("ID,Trans", "Id,trans")
+        for k, t in files.items()
+    }
+    assert shown(notes(tmp_path, **lower)) == shown(notes(tmp_path))
+
+
 def test_what_is_odd_of_a_sentence_is_said_once(tmp_path: Path) -> None:
     found = notes(tmp_path)
     assert [n.notes for n in found[:3] + found[4:]] == [()] * 4
@@ -76,7 +86,11 @@ def test_what_is_odd_of_a_sentence_is_said_once(tmp_path: Path) -> None:
 def test_kazakh(tmp_path: Path) -> None:
     found = notes(tmp_path, options={"language": "kk"}, kazakh_json=KAZAKH)
     assert [n.translation for n in found] == ["Үй тұр", "Үй тұр", None, "Қала", "Қала"]
-    assert notes(tmp_path, kazakh_json=KAZAKH)[0].translation == "Дом стоит"
+    both = notes(tmp_path, kazakh_json=KAZAKH)
+    assert [(n.translation, n.translation_kk) for n in both] == [
+        ("Дом стоит", "Үй тұр"), ("Дом стоит", "Үй тұр"), ("Я, ты", None), (None, "Қала"),
+        (None, "Қала"),
+    ]  # fmt: skip
     with pytest.raises(AnnotationError, match="no file has translations in 'kk'"):
         notes(tmp_path, options={"language": "kk"})
     with pytest.raises(RecipeError, match="language = 'en'"):
@@ -86,6 +100,13 @@ def test_kazakh(tmp_path: Path) -> None:
 def test_without_glosses_the_translation_is_the_sentence(tmp_path: Path) -> None:
     (found,) = notes(tmp_path, MEDIA[:1], gloss_annotation_csv="ID,Translation\n0,Дом стоит\n")[:1]
     assert (found.sentence, found.translation) == ("Дом стоит", "Дом стоит")
+
+
+def test_without_russian_the_kazakh_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "kazakh.json").write_text(KAZAKH, encoding="utf-8")
+    source = Source(files=(tmp_path / "kazakh.json",), media=MEDIA[:1])
+    found = next(iter(adapter("fluentsigners-50")(source)))
+    assert (found.sentence, found.translation, found.translation_kk) == ("Үй тұр", None, "Үй тұр")
 
 
 def test_sentences_without_files_or_text(tmp_path: Path) -> None:
@@ -115,6 +136,7 @@ def test_the_same_repetition_in_both_styles(tmp_path: Path) -> None:
         ("split_csv", "name,split\nP0_S000_00,train\nP3_S000_01,test\n"),
         ("split_csv", "video,split\nP0_S000_00.mp4,train\nP3_S000_01.mp4,test\n"),
         ("split_tsv", "split\tfile\ntrain\tP0_S000_00\ntest\tP3_S000_01\n"),
+        ("split1_txt", "v\\000\\P0_S000_00.mp4 Train\r\n\r\nP3_S000_01\tTEST\r\n"),
     ],
 )
 def test_lists_of_sides(tmp_path: Path, name: str, text: str) -> None:
@@ -140,6 +162,7 @@ def test_the_side_of_a_list_by_its_name_or_option(tmp_path: Path) -> None:
         ("P0_S000_00 train\nP0_S000_00 test\n", "'test' here, in 'train' in split1.txt:1"),
         ("P0_S000_00 train\nnonsense test\n", "split1.txt:2: expected a name"),
         ("P0_S000_00 tain\n", "the side 'tain' is not one of"),
+        ("name,split\n", "split1.txt names no repetition; expected a name such as P3_S147_02"),
     ],
 )
 def test_bad_lists(tmp_path: Path, text: str, said: str) -> None:
@@ -183,6 +206,81 @@ def test_wrong_encodings_and_missing_files(tmp_path: Path) -> None:
         list(read(Source(files=(), media=MEDIA)))
     with pytest.raises(AnnotationError, match="none of the 1 media files is named P<signer>_S"):
         list(read(Source(files=(table,), media=("sign_su__happy__1_r01.mp4",))))
+
+
+LISTS = {
+    "split1_txt": "P0_S000_00 train\nP3_S000_01 test\nP23_S001_02 test\n",
+    "split2_txt": "P0_S000_00 test\nP3_S000_01 train\nP23_S001_02 train\n",
+    "unseen_train_txt": "P0_S000_00\nP3_S000_01\n",
+    "unseen_test_txt": "P23_S001_02\nP0_S003_00\n",
+}
+
+
+def test_lists_of_several_benchmarks(tmp_path: Path) -> None:
+    assert [n.split for n in notes(tmp_path, **LISTS)] == [
+        "split1=train split2=test unseen=train",
+        "split1=test split2=train unseen=train",
+        "split1=test split2=train unseen=test",
+        "unseen=test",
+        None,
+    ]
+
+
+def test_lists_in_folders_named_after_their_benchmark(tmp_path: Path) -> None:
+    for name, text in (
+        ("age/train.txt", "P0_S000_00\n"), ("age/test.txt", "P3_S000_01\n"),
+        ("signer/test.txt", "P0_S000_00\nP3_S000_01\n"),
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "gloss.csv").write_text(GLOSSES, encoding="utf-8")
+    files = tuple(sorted(p for p in tmp_path.rglob("*.*")))
+    found = list(adapter("fluentsigners-50")(Source(files=files, media=MEDIA[:2])))
+    assert [n.split for n in found[:2]] == ["age=train signer=test", "age=test signer=test"]
+
+
+def test_lists_that_share_nothing_are_parts_of_one(tmp_path: Path) -> None:
+    found = notes(tmp_path, one_txt="P0_S000_00 train\n", two_txt="P3_S000_01 test\n")
+    assert [n.split for n in found[:2]] == ["train", "test"]
+
+
+def test_three_benchmarks_are_three_splits(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    for number, name in enumerate(MEDIA[:4]):
+        (media / name).parent.mkdir(parents=True, exist_ok=True)
+        record(media / name, num_frames=20 + number, options=X264)
+    notes(tmp_path, kazakh_json=KAZAKH, **LISTS)
+    options = ingest.IngestOptions(
+        media=(str(media),), adapter="fluentsigners-50", annotations=(str(tmp_path / "*.*"),)
+    )
+    dataset = Dataset(tmp_path / "dataset", create=True)
+    ingest.ingest(dataset, options=options)
+    validate(dataset, lexicon=None, rules=Rules())
+    clips.trim(dataset, options=clips.ClipOptions())
+    made = {c.source_file: c for c in dataset.read("clips", Clip)}
+    fields = sample_fields(made[MEDIA[0]], classes={})
+    assert (fields["translation"], fields["translation_kk"]) == ("Дом стоит", "Үй тұр")
+
+    counts = split.split(dataset, options=split.SplitOptions(by="published"))
+    assert counts == {
+        "published-split1": {"train": 1, "test": 2},
+        "published-split2": {"train": 2, "test": 1},
+        "published-unseen": {"train": 2, "test": 2},
+    }
+    unit, sides = dataset.sides("published-unseen")
+    assert (unit, sides[made[MEDIA[2]].clip_id]) == ("clip_id", "test")
+    assert dataset.sides("published-split2")[0] == "clip_id"  # P00 has a clip that it leaves out
+    codes = [i.code for i in dataset.read("issues", Issue)]
+    assert "K407" not in codes
+
+    split.split(dataset, options=split.SplitOptions(by="signer"))
+    (said,) = [i for i in dataset.read("issues", Issue) if i.code == "K407"]
+    assert (said.severity, said.message) == (
+        "warning",
+        "the annotations name a published side of 4 of 4 clips; [split] by = 'signer' does not "
+        "follow it",
+    )
+    assert 'by = "published"' in str(said.hint)
 
 
 def test_to_clips(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from kslds.corpora import END, Annotation, Source, adapter
 from kslds.corpora.krsl import delay_ms
 from kslds.errors import AnnotationError, RecipeError
 from kslds.manifest import Dataset
-from kslds.schema import Clip
+from kslds.schema import Clip, Issue
 from kslds.validate import Rules, validate
 from tests.painting import record
 
@@ -75,6 +75,18 @@ def test_every_cell_of_a_tier_is_a_segment_without_the_delay(tmp_path: Path) -> 
     assert [n.emotion for n in found][-2:] == ["neutral", "angry"]
     assert found[0].source == "elan.tsv:2:right-hand"
     assert all(n.problem is None and n.unit == "ms" for n in found)
+
+
+def test_a_clip_says_what_its_recording_is(tmp_path: Path) -> None:
+    found = [n.sentence for n in notes(tmp_path)]
+    # As the list of videos spells it, which has part_q where the export has anger behind it.
+    assert found == ["gen_q-kot_spit"] * 5 + ["st-kot_spit", "part_q-kot_spit"]
+    media = ("v/gen_q-neut-kot.spitsya-mira.mp4", "v/st_kot_spit_bo.mp4")
+    found = [n.sentence for n in notes(tmp_path, media=media, tiers=("right-hand",))]
+    assert found == ["gen_q-kot_spitsya"] * 2 + ["st-kot_spit"]
+    # A clip of a tier and the whole recording name it in one way.
+    (whole, _) = adapter("krsl")(Source(files=(), media=media))
+    assert whole.label == "gen_q-kot_spitsya"
 
 
 @pytest.mark.parametrize(
@@ -214,6 +226,7 @@ def test_to_clips(tmp_path: Path) -> None:
     ingest.ingest(dataset, options=options)
     validate(dataset, lexicon=None, rules=Rules())
     clips.trim(dataset, options=clips.ClipOptions())
+    assert {c.sentence for c in dataset.read("clips", Clip)} == {"gen_q-kot_spit", "st-kot_spit"}
     made = {
         (c.source_file, c.first_frame, c.last_frame, c.signer_id)
         for c in dataset.read("clips", Clip)
@@ -224,6 +237,22 @@ def test_to_clips(tmp_path: Path) -> None:
         ("gen_q-kot_spit-mira.mp4", 27, 41, "mira"),
         ("st-kot_spit-bo.mp4", 0, 10, "bo"),
     }
+
+
+def test_a_video_of_another_length_than_the_list_says_is_named_once(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "gen_q-kot_spit-mira.mp4", num_frames=90, options=X264)  # the list says 60
+    notes(tmp_path)
+    options = ingest.IngestOptions(
+        media=(str(media),), adapter="krsl", tiers=("right-hand", "brows"),
+        annotations=(str(tmp_path / "elan.tsv"), str(tmp_path / "meta_video.tsv")),
+    )  # fmt: skip
+    dataset = Dataset(tmp_path / "dataset", create=True)
+    ingest.ingest(dataset, options=options)
+    assert len(dataset.segments) == 3
+    said = [i.message for i in dataset.read("issues", Issue) if i.code == "K131"]
+    assert said == ["elan.tsv:2:right-hand: the metadata state 2000 ms, the recording has 3000 ms"]
 
 
 @needs_data
@@ -276,6 +305,26 @@ def test_the_recipe() -> None:
     recipe = recipes.read("krsl")
     assert recipe.ingest is not None
     assert recipe.ingest.options == {"config": "question-statement", "delay": "paper"}
+
+
+def test_the_published_signers_are_pseudonyms(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    for number, signer in enumerate(("alt", "tanya", "x", "aliya")):
+        record(media / f"gen_q-kot_spit-{signer}.mp4", num_frames=10 + number, options=X264)
+    for name in ("krsl", "videofolder"):
+        document = {"ingest": {"media": "media", "adapter": name}, "lexicon": {"unknown": "keep"}}
+        recipe = recipes.from_document(document, base=tmp_path)
+        dataset = Dataset(tmp_path / name, create=True)
+        recipes.run_ingest(dataset, recipe)
+        found = validate(dataset, lexicon=None, rules=recipe.rules)
+        said = {i.key for i in found.issues if i.code == "K325"}
+        assert said == ({"aliya"} if name == "krsl" else set())
+        assert recipe.rules.pseudonyms == (
+            {"alt", "gul", "kar", "makh", "mira", "shyr", "tanya", "vik", "x"}
+            if name == "krsl"
+            else set()
+        )
 
 
 @pytest.mark.parametrize("file", ["st_neut_malchik.uspel_kar", "st_neut_mama.ust_karim"])

@@ -101,6 +101,20 @@ def test_rows_without_a_rate(tmp_path: Path) -> None:
     assert (seconds.start, seconds.end, seconds.unit) == ("1.001", "2.5", "s")
 
 
+@pytest.mark.parametrize(
+    ("subset", "labels"),
+    [("all", [0, 99, 100, 499, 999]), ("100", [0, 99]), ("200", [0, 99, 100]),
+     ("500", [0, 99, 100, 499]), ("1000", [0, 99, 100, 499, 999])],
+)  # fmt: skip
+def test_a_subset_is_the_first_classes(tmp_path: Path, subset: str, labels: list[int]) -> None:
+    every = [row(label=label, text=f"word {label}") for label in (99, 0, 999, 100, 499)]
+    files = write(tmp_path, {"MSASL_val.json": json.dumps(every)})
+    found = rows("ms-asl", files, options={"subset": subset})
+    assert sorted(n.label or "" for n in found) == sorted(f"word {label}" for label in labels)
+    with pytest.raises(RecipeError, match="subset = '300' is not one of all, 100, 200, 500, 1000"):
+        rows("ms-asl", files, options={"subset": "300"})
+
+
 def test_cut_files_have_a_name_for_each_row(tmp_path: Path) -> None:
     """Else every row of a video would be the whole video, with a label of its own."""
     files = write(tmp_path, {"MSASL_val.json": json.dumps([row(), row(start=90, text="second")])})

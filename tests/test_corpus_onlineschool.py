@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from kslds.errors import AnnotationError, MissingFile, RecipeError
 from kslds.manifest import Dataset
 from kslds.schema import Clip, Segment
 from kslds.validate import Rules, validate
-from tests.painting import record
+from tests.painting import ffmpeg, record
 
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p")
 
@@ -202,9 +204,9 @@ def test_tables_elan_and_interpreters(tmp_path: Path) -> None:
     found = notes(tmp_path, **files)
     assert [(n.source, n.label, n.signer) for n in found] == [
         ("glosses.csv:2", "ДОМ", "own"),
+        ("lesson2.eaf:a1", "КІТАП", "int_2"),
         ("lesson1.vtt:9", None, "int_1"),
         ("lesson1.vtt:13", None, "int_1"),
-        ("lesson2.eaf:a1", "КІТАП", "int_2"),
     ]
     kept = notes(tmp_path, options={"transcripts": "ignore"}, **files)
     assert [n.label for n in kept] == ["ДОМ", "КІТАП"]
@@ -266,20 +268,28 @@ TEXTS = """WEBVTT
 """
 
 
-def aligned(folder: Path, **options: str) -> Dataset:
-    """Glosses in frames and ms of a lesson of 3 s, with a transcript."""
+def aligned(
+    folder: Path, *, text: tuple[str, str] = ("lesson1.vtt", TEXTS), **options: str
+) -> Dataset:
+    """Glosses in frames and ms of a lesson of 3 s, with transcripts.
+
+    An option with a point in its name is the text of a file.
+    """
     media = folder / "media"
-    media.mkdir()
+    media.mkdir(parents=True)
     record(media / "lesson1.mp4", num_frames=90, options=X264)
-    text = folder / "text"
-    text.mkdir()
+    texts = folder / "text"
+    texts.mkdir()
+    files = {key: options.pop(key) for key in list(options) if "." in key}
+    for name, content in (text, *files.items()):
+        (texts / name).write_text(content, encoding="utf-8")
     notes(
-        text,
-        lesson1_vtt=TEXTS,
+        texts,
         glosses_csv="recording,gloss,start,end,unit,translation\n"
         "lesson1.mp4,A,200,1000,ms,\n"  # ends where the second begins
         "lesson1.mp4,B,27,33,frame,\n"  # [900, 1100) ms
         "lesson1.mp4,C,1500,1600,ms,own\n"
+        "lesson1.mp4,,0,3000,ms,\n"  # without a label: K118
         "lesson1.mp4,D,2250,2400,ms,\n",
     )
     dataset = Dataset(folder / "dataset", create=True)
@@ -288,7 +298,7 @@ def aligned(folder: Path, **options: str) -> Dataset:
         options=ingest.IngestOptions(
             media=(str(media),),
             adapter="online-school",
-            annotations=(str(text),),
+            annotations=(str(texts),),
             options=options,
         ),
     )
@@ -300,26 +310,86 @@ def said(dataset: Dataset) -> dict[str | None, str | None]:
     return {row.label or row.sentence: row.translation for row in rows}
 
 
-def test_what_is_said_meanwhile_is_the_translation(tmp_path: Path) -> None:
-    dataset = aligned(tmp_path, transcripts="align")
-    assert said(dataset) == {"A": "бір және", "B": "бір және екі", "C": "own", "D": None}
+def test_a_cue_belongs_to_the_segment_that_it_overlaps_most(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path)
+    # екі overlaps B and C by 100 ms each: it is the earlier one's.
+    assert said(dataset) == {"A": "бір және", "B": "екі", "C": "own", "D": None}
     books = dataset.provenance["stages"]
     assert books["ingest-texts"] == {"in": 5, "out": 3, "dropped": 2}
-    assert books["ingest-segments"] == {"in": 4, "out": 4, "dropped": 0}
+    assert books["ingest-segments"] == {"in": 5, "out": 4, "dropped": 1}
     assert {(row.key, row.code) for row in dataset.dropped.itertuples()} == {
+        ("glosses.csv:5", "K118"),
         ("lesson1.vtt:12", "K137"),
         ("lesson1.vtt:15", "K114"),
     }
 
 
+def test_a_segment_with_a_translation_of_its_own_keeps_the_cue_from_others(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path, transcripts="align", lag_ms="100")
+    # екі is said in [1100, 2100): 100 ms of C, none of the others
+    assert said(dataset) == {"A": "бір және", "B": None, "C": "own", "D": None}
+    reasons = {row.key: row.reason for row in dataset.dropped.itertuples() if row.code == "K137"}
+    assert reasons == {
+        "lesson1.vtt:6": "lesson1.vtt:6: the segment that it overlaps most has a translation of its "
+        "own",
+        "lesson1.vtt:12": "lesson1.vtt:12: no segment lasts while it is said",
+    }
+
+
 def test_cues_may_be_segments_as_well(tmp_path: Path) -> None:
-    dataset = aligned(tmp_path)
+    dataset = aligned(tmp_path, transcripts="both")
     cues = {"бір": None, "екі": None, "және": None, "бос": None}
-    assert said(dataset) == {"A": "бір және", "B": "бір және екі", "C": "own", "D": None, **cues}
+    assert said(dataset) == {"A": "бір және", "B": "екі", "C": "own", "D": None, **cues}
     assert "ingest-texts" not in dataset.provenance["stages"]
     assert [(row.key, row.code) for row in dataset.dropped.itertuples()] == [
-        ("lesson1.vtt:15", "K114")
+        ("glosses.csv:5", "K118"),
+        ("lesson1.vtt:15", "K114"),
     ]
+
+
+def test_cues_are_the_segments_of_a_lesson_without_others(tmp_path: Path) -> None:
+    media = ("lesson1.mp4", "lesson2.mp4")
+    table = "recording,gloss,start,end\nlesson1.mp4,ДОМ,0,500\nlesson2.mp4,,0,500\n"
+    found = notes(tmp_path, media, lesson1_srt=SRT, lesson2_srt=SRT, glosses_csv=table)
+    assert [(n.label, n.sentence, n.spoken) for n in found[-4:]] == [
+        (None, None, "Привет"), (None, None, "Дом стоит"),
+        (None, "Привет", None), (None, "Дом стоит", None),
+    ]  # fmt: skip
+
+
+WORDS = """[{"start": 0, "end": 2, "text": "Үй үлкен", "words": [
+  {"word": "Үй", "start": 0.1, "end": 0.6}, {"word": " үлкен", "start": 0.95, "end": 1.2},
+  {"word": "!", "start": 1.2, "end": 1.2}, {"word": "5"}]},
+ {"start": 2.2, "end": 2.5, "text": "бос жоқ", "words": [{"word": "бос"}]}]"""
+
+
+def test_words_with_times_are_told_apart(tmp_path: Path) -> None:
+    dataset = aligned(tmp_path, text=("lesson1.json", WORDS))
+    # The second cue has no word with times, and is said as a whole.
+    assert said(dataset) == {"A": "Үй", "B": "үлкен ! 5", "C": "own", "D": "бос жоқ"}
+    assert dataset.provenance["stages"]["ingest-texts"] == {"in": 3, "out": 3, "dropped": 0}
+    found = notes(tmp_path, options={"transcripts": "keep"}, lesson1_json=WORDS)
+    assert [(n.sentence, n.spoken) for n in found] == [("Үй үлкен", None), ("бос жоқ", None)]
+
+
+def test_two_languages_are_two_translations(tmp_path: Path) -> None:
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\n{}\n"
+    rows = {}
+    kazakh = ("lesson1.kk.vtt", text.format("Үй"))
+    for name, more in (("both", {"lesson1.ru.vtt": text.format("Дом")}), ("one", {})):
+        dataset = aligned(tmp_path / name, text=kazakh, **more)
+        rows[name] = {
+            s.label: (s.translation, s.translation_kk) for s in dataset.read("segments", Segment)
+        }
+    assert rows["both"] == {
+        "A": ("Дом", "Үй"), "B": (None, None), "C": ("own", None), "D": (None, None),
+    }  # fmt: skip
+    assert rows["one"]["A"] == ("Үй", None)
+    files = {"lesson1_ru_srt": SRT, "lesson1_en_srt": SRT}
+    with pytest.raises(AnnotationError, match=r"lesson1\.en\.srt and lesson1\.ru\.srt are"):
+        notes(tmp_path, **files)
+    assert len(notes(tmp_path, options={"transcripts": "keep"}, **files)) == 4
+    assert len(notes(tmp_path, options={"language": "ru"}, **files)) == 2
 
 
 def test_cues_are_kept_apart_if_told_so(tmp_path: Path) -> None:
@@ -335,6 +405,44 @@ def test_cues_without_an_empty_line_between(tmp_path: Path) -> None:
         ("00:00:05.000", "00:00:06.000", "timecode", "7"),
     ]
     assert [n.source for n in found] == ["lesson1.srt:1", "lesson1.srt:4", "lesson1.srt:8"]
+
+
+def test_a_long_lesson_is_planned_without_its_pictures(tmp_path: Path) -> None:
+    """800 glosses and 400 cues on 20 minutes at 25 frames a second; no frame is decoded."""
+    media = tmp_path / "media"
+    media.mkdir()
+    ffmpeg("-f", "lavfi", "-i", "color=gray:s=32x32:r=25", "-t", "1200", "-g", "250",
+           "-c:v", "libx264", "-preset", "ultrafast", media / "lesson1.mp4")  # fmt: skip
+    text = tmp_path / "text"
+    text.mkdir()
+    starts = [1500 * n + 37 for n in range(800)]
+    stamps = [f"{m // 60:02d}:{m % 60:02d}" for m in range(0, 1201, 3)]
+    notes(
+        text,
+        glosses_csv="recording,gloss,start,end,signer\n"
+        + "".join(f"lesson1.mp4,g{s % 7},{s},{s + 900},i1\n" for s in starts),
+        # Each cue lasts as long as two glosses, of which the first is whole in it.
+        lesson1_vtt="WEBVTT\n\n"
+        + "".join(f"{a}.000 --> {b}.000\nc{n}\n\n"
+                  for n, (a, b) in enumerate(pairwise(stamps))),
+    )  # fmt: skip
+    options = ingest.IngestOptions(
+        media=(str(media),), adapter="online-school", annotations=(str(text),)
+    )
+    dataset = Dataset(tmp_path / "dataset", create=True)
+    tracemalloc.start()
+    ingest.ingest(dataset, options=options)
+    validate(dataset, lexicon=None, rules=Rules(unknown="keep"))
+    clips.trim(dataset, options=clips.ClipOptions(), unknown="keep")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30 << 20  # its pictures are 46 MB
+    made = sorted(dataset.read("clips", Clip), key=lambda c: c.start_ms)
+    assert [(c.first_frame, c.last_frame) for c in made] == [
+        (-(-s // 40), (s + 899) // 40) for s in starts
+    ]
+    assert [c.translation for c in made] == [text for n in range(400) for text in (f"c{n}", None)]
+    assert not len(dataset.dropped)
 
 
 def test_one_language_of_two(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from kslds import clips
 from kslds.corpora import END, Annotation
 from kslds.corpora.wlasl import youtube_id
 from kslds.errors import AnnotationError, RecipeError
+from kslds.schema import Clip
 from tests.corpus_tools import DATA, codes, cut, dropped, rows, spans, write
-from tests.painting import record
+from tests.painting import read_number, record
+from tests.test_clips import frames_of
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data is absent")
 
@@ -199,6 +202,36 @@ def test_from_files_to_frames(tmp_path: Path) -> None:
         ("abcDEF-_123.mp4", 30, 59), ("00400.mp4", 5, 10), ("00335.mp4", 0, 7),
     }  # fmt: skip
     assert dropped(dataset) == set()
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "15", "24", "25", "30000/1001", "48", "50", "60"])
+def test_the_frames_that_are_cut_are_those_of_the_stated_time(tmp_path: Path, rate: str) -> None:
+    """Frame n of the annotation shows from (n - 1) / 25 s on; the pictures say which they are."""
+    media = tmp_path / "media"
+    media.mkdir()
+    fps = Fraction(rate)
+    record(media / "00335.mp4", num_frames=90, rate=fps)
+    bounds = {"first": (1, 1), "second": (8, 31), "third": (33, -1)}
+    words = [
+        {"gloss": gloss, "instances": [instance("00335", *frames)]}
+        for gloss, frames in bounds.items()
+    ]
+    # One id each, as the collection has it; all are in one file here, as if it were from YouTube.
+    for number, word in enumerate(words):
+        word["instances"][0] |= {"video_id": f"0033{number}", "url": "https://youtu.be/00335"}
+    files = write(tmp_path, {"WLASL_v0.3.json": json.dumps(words)})
+    dataset = cut(tmp_path, "wlasl", files)
+    clips.resize(
+        dataset,
+        media={"00335.mp4": media / "00335.mp4"},
+        options=clips.ClipOptions(size=64, fit="stretch"),
+    )
+    shown = {}
+    for clip in dataset.read("clips", Clip):
+        shown[clip.gloss_id] = [read_number(frame) for frame in frames_of(dataset, clip.clip_id)]
+    for gloss, (first, last) in bounds.items():
+        start, end = 40 * (first - 1), 40 * last if last > 0 else 10**6
+        assert shown[gloss] == [n for n in range(90) if start <= 1000 * n // fps < end], gloss
 
 
 @needs_data

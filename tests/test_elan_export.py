@@ -28,6 +28,7 @@ COLUMNS = {
     "emotion": "type:kslds-emotion*",
     "sentence": "type:kslds-sentence*",
     "translation": "type:kslds-translation*",
+    "translation_kk": "type:kslds-kk-translation*",
 }
 ROWS = """
 s/a.mp4,әке,100,500,S1,A,sad,ӘКЕ КЕЛДІ,Father came,gloss
@@ -91,6 +92,22 @@ def valid(data: bytes) -> None:
 
 
 # New files
+
+
+def test_two_translations_go_out_and_come_back_each_in_its_field(
+    tmp_path: Path, media: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text(
+        "recording,sentence,start,end,signer,translation,translation_kk\n"
+        "b.mp4,БАР,0,300,S1,There is,Бар\nb.mp4,ЖОҚ,400,600,S1,,Жоқ\n", encoding="utf-8",
+    )  # fmt: skip
+    before = read(tmp_path / "dataset", media, "table", tmp_path / "rows.csv")
+    export(before, out=tmp_path / "out", media={"b.mp4": media / "b.mp4"})
+    valid((tmp_path / "out" / "b.eaf").read_bytes())
+    after = read_back(tmp_path / "again", media, tmp_path / "out" / "b.eaf")
+    assert {(s.translation, s.translation_kk) for s in after.read("segments", Segment)} == {
+        ("There is", "Бар"), (None, "Жоқ"),
+    }  # fmt: skip
 
 
 def test_segments_go_out_and_come_back_the_same(

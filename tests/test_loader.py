@@ -18,8 +18,9 @@ import kslds
 from kslds import loader, pack
 from kslds.errors import CorruptData, IncompleteDataset, MissingFile, UsageError
 from kslds.manifest import Dataset
-from tests import shard_tools
 from tests.painting import read_number
+from tests.shard_tools import sample as made_up
+from tests.shard_tools import write_shards
 
 
 def keys(stream: loader.Stream) -> list[str]:
@@ -239,12 +240,25 @@ def test_fields_are_the_whole_side_for_every_rank_and_leave_the_epoch_alone(smal
 
 
 def test_a_sample_keeps_its_key_whatever_its_fields_say(tmp_path: Path) -> None:
-    own = shard_tools.sample("a")
+    own = made_up("a")
     own["fields"]["key"] = "b"
-    shard_tools.write_shards(tmp_path, [own])
+    write_shards(tmp_path, [own])
     (read,) = kslds.load(tmp_path)
     assert next(iter(read)) == "key"
     assert read["key"] == "a"
+
+
+def test_shards_from_before_a_field_go_together_with_newer_ones(tmp_path: Path) -> None:
+    old = write_shards(tmp_path / "old", [made_up("o0"), made_up("o1")])
+    new = write_shards(tmp_path / "new", [made_up("n0", translation_kk="Су"), made_up("n1")])
+    streams = [kslds.load(folder, split="train", num_frames=2) for folder in (old, new)]
+    assert [s["translation_kk"] for s in streams[0]] == ["", ""]
+    mixed = kslds.mix(streams, weights=[1, 1])
+    found = {s["key"]: s["translation_kk"] for s in mixed}
+    assert set(found.values()) <= {"", "Су"}
+    assert {key[0] for key in found} == {"o", "n"}
+    chosen = kslds.load(new, split="train", num_frames=2, where="translation_kk == 'Су'")
+    assert [s["key"] for s in chosen] == ["n0"]
 
 
 def test_fields_need_no_readable_video(copy: Path) -> None:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from kslds import manifest
 from kslds.errors import CorruptData
-from kslds.manifest import Dataset, readable_json, write_parquet
+from kslds.manifest import Dataset, readable_json, segment_key, write_parquet
 from kslds.schema import Clip, Dropped
+from kslds.validate import Rules, validate
 
 
 @pytest.fixture
@@ -115,3 +116,19 @@ def test_a_spreadsheet_keeps_numbers_and_shields_text(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     manifest.write_spreadsheet(path, [("=1", -5, None, 0.5), ("ә", "-5", "x;@y", "it's")])
     assert path.read_bytes() == "\ufeff'=1,-5,,0.5\nә,'-5,x;'@y,it's\n".encode()
+
+
+def test_a_dataset_from_before_a_column_is_read_as_if_it_were_empty(copy: Dataset) -> None:
+    for name in ("segments", "clips"):
+        write_parquet(copy.path(name), copy.arrow(name).drop_columns(["translation_kk"]))
+    assert {clip.translation_kk for clip in copy.read("clips", Clip)} == {None}
+    assert copy.clips["translation_kk"].isna().all()
+    assert copy.verify() == 9
+    validate(copy, lexicon=None, rules=Rules(unknown="keep"))
+    assert "translation_kk" in copy.arrow("segments").column_names
+
+
+def test_a_segment_without_the_later_column_keeps_its_key() -> None:
+    before = {"recording_id": "rec_1", "start_ms": 0, "end_ms": 10, "label": "су"}
+    assert segment_key({**before, "translation_kk": None}) == segment_key(before)
+    assert segment_key({**before, "translation_kk": "Су"}) != segment_key(before)

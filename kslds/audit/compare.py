@@ -35,6 +35,7 @@ def combined(found: Collected) -> pd.DataFrame:
         if len(right):
             _compare(found, left, right)
             _only_in_one(found, before, mine, both)
+            _name_as_before(frame, left, right, mine)
         for column in ("class", "signer", "split", "fps", "begin"):
             told = right[column]
             lacks = frame.loc[left.index, column].isna().to_numpy() & told.notna().to_numpy()
@@ -70,14 +71,31 @@ def _set_texts_apart(found: Collected) -> None:
         )
 
 
+def _name_as_before(
+    frame: pd.DataFrame, left: pd.DataFrame, right: pd.DataFrame, mine: Any
+) -> None:
+    """Where a file numbers the classes that an earlier one names, give its rows the names."""
+    told = pd.DataFrame({"there": left["class"].to_numpy(), "here": right["class"].to_numpy()})
+    told = told.dropna().drop_duplicates()
+    if (told["there"] != told["here"]).all() and _one_to_one(told["here"], told["there"]):
+        names = dict(zip(told["here"], told["there"], strict=True))
+        frame.loc[mine.index, "class"] = mine["class"].map(lambda name: names.get(name, name))
+
+
 def _only_in_one(found: Collected, before: pd.DataFrame, mine: pd.DataFrame, both: Any) -> None:
     """Keys that one of two versions lacks."""
     if 2 * both.sum() < min(len(before), len(mine)):
         return  # parts of a whole rather than versions of it
     table = found.table
     name, earlier = (table.files[int(side["file"].min())].name for side in (mine, before))
-    gone = before[~before["id"].isin(mine["id"])]
-    for rows, there, lacks in ((gone, earlier, name), (mine[~both], name, earlier)):
+    formats = {file.name: file.format for file in table.files}
+    alike = before["id"].isin(mine["id"])
+    for rows, common, there, lacks in (
+        (before[~alike], before[alike], earlier, name), (mine[~both], mine[both], name, earlier),
+    ):  # fmt: skip
+        if formats[lacks] == "wlasl (nslt)":  # it is a subset, and need not have other classes
+            whole = rows["file"].map(lambda i: table.files[i].format) != "wlasl (nslt)"
+            rows = rows[rows["class"].isin(common["class"]) & whole]
         if len(rows):
             found.add(
                 "K127", len(rows), f"{number(len(rows), 'key')} of {there} "

@@ -28,7 +28,7 @@ _ANY = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".eaf")
 def expand(files: Sequence[Path], *, adapter: str) -> list[Path]:
     """Put the annotation files of a folder in its place, sorted.
 
-    The folder of a dataset stays, and one of which an adapter reads nothing but the names.
+    The folder of a dataset stays, and one of media files of which an adapter reads the names.
 
     Raises:
         MissingFile: A folder is no dataset and has no annotation file.
@@ -36,7 +36,7 @@ def expand(files: Sequence[Path], *, adapter: str) -> list[Path]:
     """
     found: list[Path] = []
     for path in files:
-        if not path.is_dir() or (path / "tables").is_dir() or adapter in FROM_NAMES:
+        if not path.is_dir() or (path / "tables").is_dir() or _has_names(path, adapter):
             found.append(path)
             continue
         suffixes = _ANY if adapter == "auto" else FOLDER_SUFFIXES.get(adapter)
@@ -118,6 +118,11 @@ def divided(paths: Sequence[Path], *, adapter: str) -> tuple[tuple[Path, ...], t
         else:
             files.append(path)
     return tuple(files), tuple(sorted(media))
+
+
+def _has_names(folder: Path, adapter: str) -> bool:
+    """Does the adapter read the names of the media files that lie here?"""
+    return adapter in FROM_NAMES and any(_is_video(path.name) for path in folder.rglob("*"))
 
 
 def _is_video(name: str) -> bool:

@@ -48,6 +48,8 @@ class File:
     """Field → column it was read from; ``side`` is told by the file's name."""
     unused: tuple[str, ...] = ()
     """Columns that nothing was read from."""
+    sentences: bool = False
+    """Is a row a sentence rather than a clip, which has no signer and no side?"""
 
 
 @dataclass(frozen=True, kw_only=True)

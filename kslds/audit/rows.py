@@ -30,6 +30,8 @@ from kslds.corpora import (
     MARKS,
     UNITS,
     Source,
+    benchmarks,
+    fluentsigners,
     krsl,
     read_annotations,
 )  # fmt: skip
@@ -101,6 +103,8 @@ class _Reading:
     unused: tuple[str, ...] = ()
     problems: list[Problem] = field(default_factory=list)
     side: str | None = None
+    sentences: bool = False
+    """See `File`."""
     listing: Listing | None = None
     """What the file holds instead of rows."""
 
@@ -148,6 +152,7 @@ def read(files: Sequence[Path], *, options: Options) -> Table:
                     name=name, bytes=size, sha256=digest,
                     rows=reading.listing.rows if reading.listing else int((of_file == i).sum()),
                     format=reading.format, columns=reading.columns, unused=reading.unused,
+                    sentences=reading.sentences,
                 )
             )  # fmt: skip
         frames.append(frame)
@@ -186,6 +191,9 @@ def _prepared(files: Sequence[Path], options: Options) -> tuple[Sequence[Path], 
     if known == "auto" and any(map(_is_krsl, files)):
         settings = {"delay": "none", **options.settings}  # the times as they are published
         known, options = "krsl", dataclasses.replace(options, adapter="krsl", settings=settings)
+    if known == "auto" and _are_fluentsigners(files):
+        known = "fluentsigners-50"
+        options = dataclasses.replace(options, adapter=known)
     if options.tiers and known in _OWN:
         raise UsageError(
             "--tier is for files with tiers, and not all of these are.",
@@ -211,6 +219,19 @@ def _is_krsl(path: Path) -> bool:
     if not path.is_file() or path.suffix.lower() not in (".csv", ".tsv"):
         return False
     return krsl.is_export(next(read_cells(path))[1])
+
+
+def _are_fluentsigners(files: Sequence[Path]) -> bool:
+    """Are these files of FluentSigners-50 that its adapter joins?
+
+    That is a list of sides among them, or JSON of sentences beside a table of sentences.
+    """
+    tables = [p for p in files if p.is_file() and p.suffix.lower() in (".csv", ".tsv", ".txt")]
+    first = [next(read_cells(path))[1] for path in tables]
+    if any(map(fluentsigners.is_list, first)):
+        return True
+    json = any(_plain_suffix(path) == ".json" for path in files)
+    return json and any(map(fluentsigners.is_table, first))
 
 
 def _plain_suffix(path: Path) -> str:
@@ -324,6 +345,7 @@ def _table(reading: _Reading) -> Iterator[Row]:
             yield from _autsl(reading, line, cells)
         return
     header = [cell.strip() for cell in first]
+    reading.sentences = fluentsigners.is_table(header)
     if reading.options.adapter == "autsl":
         raise AnnotationError(
             f"{reading.name}:{first_line}: expected rows such as signer0_sample1,41 without a "
@@ -476,12 +498,21 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
     columns = {("gloss" if k == "label" else k): v for k, v in reading.options.columns.items()}
     source = Source(files=files, columns=columns, media=media, unit=reading.options.unit or "ms",
                     tiers=reading.options.tiers, options=reading.options.settings)  # fmt: skip
+    unnamed = dict.fromkeys(media)
     for told in elan(source) if name == "elan" else read_annotations(name, source):
+        unnamed.pop(told.recording, None)
         if told.problem is not None:
             code, text = told.problem
             reading.problems.append(Problem(code=code, place=told.source, text=text))
             if told.label is None and told.sentence is None:
                 continue
+        elif (told.spoken or told.spoken_kk) and not (told.label or told.sentence):
+            continue  # what is said meanwhile is no row
+        for code, text in told.notes:
+            if code == "K303":
+                continue  # every label is looked at for it
+            reading.problems.append(Problem(code=code, place=told.source, text=text))
+        reading.sentences |= not told.recording and told.problem is None
         timed = told.start is not None and told.end not in (None, END)
         yield Row(
             told.source, recording=told.recording, label=told.label or told.sentence,
@@ -490,6 +521,10 @@ def _adapter(reading: _Reading, name: str) -> Iterator[Row]:
             length=None if told.duration_ms is None or told.unit == "frame"
             else str(told.duration_ms),
         )  # fmt: skip
+    reading.problems += [
+        Problem(code="K109", place=name, text="its name is not one of the collection")
+        for name in unnamed
+    ]
     reading.columns.update(dict.fromkeys(("recording", "label", "signer", "split"), "adapter"))
 
 
@@ -580,6 +615,13 @@ def _split(text: str | None, reading: _Reading) -> str | None:
     told = text.strip() if text else ""
     if reading.columns.get("split", "").casefold() in ("train", "is_train"):
         told = {"true": "train", "1": "train", "false": "test", "0": "test"}.get(told.lower(), told)
+    if several := benchmarks(told):
+        raise AnnotationError(
+            f"{reading.name} has the sides of several benchmarks: {', '.join(several)}.",
+            hint="Split the dataset first: kslds split DIR --by published"
+            if reading.format == "kslds"
+            else "Name the list of one of them at a time.",
+        )
     return told or None
 
 

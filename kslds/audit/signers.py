@@ -58,21 +58,32 @@ def missing(found: Collected, rows: pd.DataFrame) -> None:
         by_code[problem.code].append(Example(where=problem.place, text=problem.text))
     for code, examples in sorted(by_code.items()):
         meaning = _begin_small(CODES[code].meaning)
-        found.add(code, len(examples), f"{number(len(examples), 'row')}: {meaning}",
-                  examples=examples)  # fmt: skip
+        noun = "file" if code == "K109" else "row"
+        found.add(code, len(examples), f"{number(len(examples), noun)}: {meaning}",
+                  unit=f"{noun}s", examples=examples)  # fmt: skip
     found.expect("K111" in by_code, "Every boundary is a number in its unit.")
+    of_sentences = [i for i, file in enumerate(found.table.files) if file.sentences]
+    clips = rows[~rows["file"].isin(of_sentences)]
+    if len(clips) < len(rows):
+        facts.skipped.append(
+            f"Signers and sides of {number(len(rows) - len(clips), 'row')}: each is a sentence and "
+            "no clip. Name the folder of the clips, or a list of them, to have both looked at."
+        )
     for code, column, noun in (
         ("K118", "class", "label"), ("K321", "signer", "signer"), ("K612", "split", "side"),
     ):  # fmt: skip
-        lacks = rows[column].isna() | (rows[column] == "")
+        mine = rows if column == "class" else clips
+        if mine.empty:
+            continue
+        lacks = mine[column].isna() | (mine[column] == "")
         count = int(lacks.sum())
-        if column == "split" and count == len(rows):
+        if column == "split" and count == len(mine):
             found.add("K613", count, "No file says which rows are for training and which are not.")
             continue
         if count:
-            whole = " (all of them)" if count == len(rows) else ""
+            whole = " (all of them)" if count == len(mine) else ""
             found.add(code, count, f"{number(count, 'row')}{whole} without a {noun}.",
-                      at=some(rows, lacks, lambda r: f"{r.id or r.recording or 'row'}",
+                      at=some(mine, lacks, lambda r: f"{r.id or r.recording or 'row'}",
                                most=found.examples))  # fmt: skip
         else:
             facts.fine.append(f"Every row has a {noun}.")

@@ -77,7 +77,8 @@ def export(
     say(
         'Read corrections back with these keys of [ingest]: adapter = "elan", '
         'tiers = ["type:kslds-gloss"], columns = { emotion = "type:kslds-emotion*", '
-        'sentence = "type:kslds-sentence*", translation = "type:kslds-translation*" }'
+        'sentence = "type:kslds-sentence*", translation = "type:kslds-translation*", '
+        'translation_kk = "type:kslds-kk-translation*" }'
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import cast
 
 from kslds.codes import CODES
 from kslds.errors import AnnotationError, KsldsError, RecipeError
+from kslds.schema import KEY_PATTERN
 
 UNITS = ("ms", "s", "frame", "timecode")
 
@@ -45,15 +47,19 @@ class Annotation:
     emotion: str | None = None
     sentence: str | None = None
     translation: str | None = None
+    translation_kk: str | None = None
     spoken: str | None = None
-    """What is said meanwhile, as speech recognition has it: the translation of the segments that
-    overlap it and have none. A row of nothing but this is no segment."""
+    """What is said meanwhile, as speech recognition has it: the translation of the segment that
+    overlaps it most, if that has none. A row of nothing but this is no segment."""
+    spoken_kk: str | None = None
+    """The same in Kazakh, for `translation_kk`, where `spoken` is in another language."""
     signer: str | None = None
     session: str | None = None
     tier: str | None = None
     annotator: str | None = None
     split: str | None = None
-    """The side on which the collection itself publishes the row."""
+    """The side on which the collection itself publishes the row; of several benchmarks
+    ``name=side`` each, with blanks between."""
     duration_ms: int | None = None
     """How long the collection says that the recording is."""
     notes: tuple[tuple[str, str], ...] = ()
@@ -95,6 +101,15 @@ class About:
     """What is wrong with it as published, and what kslds does about it."""
 
 
+_SEVERAL = re.compile(rf"({KEY_PATTERN})=({KEY_PATTERN})")
+
+
+def benchmarks(published: str) -> dict[str, str]:
+    """Name of each benchmark → its side, of an `Annotation.split`; none where that is one side."""
+    named = [_SEVERAL.fullmatch(word) for word in published.split()]
+    return {match[1]: match[2] for match in named if match} if all(named) else {}
+
+
 FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "table": (".csv", ".tsv", ".txt"),
     "elan": (".eaf",),
@@ -117,6 +132,12 @@ FOLDER_SUFFIXES: Mapping[str, tuple[str, ...]] = {
 
 FROM_NAMES = frozenset({"lsa64", "videofolder", "ksl-emo", "krsl", "fluentsigners-50", "theruslan"})
 """Adapters that read the names of media files and need no annotation file."""
+
+PUBLISHED_SIGNERS: Mapping[str, frozenset[str]] = {
+    "krsl": frozenset({"alt", "gul", "kar", "makh", "mira", "shyr", "tanya", "vik", "x"}),
+}
+"""Adapter → the keys under which its collection publishes its signers. They give nothing away that
+is not public, even where they could be names."""
 
 Adapter = Callable[[Source], Iterator[Annotation]]
 

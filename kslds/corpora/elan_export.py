@@ -2,12 +2,13 @@
 
 For every tier, annotator and signer of a recording there is one tier of the linguistic type
 ``kslds-gloss``, with the labels as values and the dataset's glosses as controlled vocabulary.
-Emotion, sentence and translation are on tiers symbolically associated with it, of the types
+Emotion, sentence and translations are on tiers symbolically associated with it, of the types
 ``kslds-emotion`` and so on. The adapter ``elan`` reads the same segments back with::
 
     tiers   = ["type:kslds-gloss"]
     columns = { emotion = "type:kslds-emotion*", sentence = "type:kslds-sentence*",
-                translation = "type:kslds-translation*" }
+                translation = "type:kslds-translation*",
+                translation_kk = "type:kslds-kk-translation*" }
 
 They are the same to the last field, their ids included, but for three things: `source` names the
 new file; the side that a collection publishes (`published_split`) and the session have no place in
@@ -51,8 +52,14 @@ from kslds.errors import AnnotationError, CorruptData, UsageError
 from kslds.manifest import Dataset, write_bytes
 from kslds.schema import Recording, Segment, Sign
 
-FIELDS = ("emotion", "sentence", "translation")
-"""What has a tier of its own beside the glosses."""
+FIELDS: Mapping[str, str] = {
+    "emotion": "emotion",
+    "sentence": "sentence",
+    "translation": "translation",
+    "translation_kk": "kk-translation",
+}
+"""What has a tier of its own beside the glosses, and its linguistic type: none begins as another
+does, so that patterns tell them apart."""
 
 VOCABULARY = "kslds-glosses"
 _TYPE = OURS + "{}"
@@ -371,8 +378,8 @@ class _Addition:
         languages = before.section("LANGUAGE")
         if language not in languages:
             languages = (*languages, language)
-        kinds = {"gloss", *(f for f in FIELDS for rows in tiers.values() for r in rows
-                            if getattr(r, f))}  # fmt: skip
+        kinds = {"gloss", *(kind for f, kind in FIELDS.items() for rows in tiers.values()
+                            for r in rows if getattr(r, f))}  # fmt: skip
         stereotype = "Symbolic_Association"
         constraints = before.section("CONSTRAINT")
         if stereotype not in {c.get("STEREOTYPE") for c in constraints}:
@@ -415,7 +422,7 @@ class _Addition:
         for field, values in below.items():
             if values:
                 yield node("TIER", *values, TIER_ID=f"{name}-{field}", PARENT_REF=name,
-                           LINGUISTIC_TYPE_REF=_TYPE.format(field), **people)  # fmt: skip
+                           LINGUISTIC_TYPE_REF=_TYPE.format(FIELDS[field]), **people)  # fmt: skip
 
     def _note_id(self) -> str:
         self._last_note = next(self._next_note)

@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from kslds.corpora import END, About, Annotation, Source, choose, wrong_file
@@ -31,8 +32,9 @@ ABOUT = About(
     citation="Mukushev et al., FluentSigners-50: A signer independent benchmark dataset for sign "
     "language processing, PLoS ONE 17(9), 2022",
     access="github.com/krslproject/FluentSigners-50 for the tables; the videos are linked there. "
-    "The Kazakh sentences are those of another public repository (numbers 0 to 81). The lists "
-    "of the three splits are linked but not there.",
+    "The Kazakh sentences are those of another public repository (numbers 0 to 81): they go into "
+    "`translation_kk`, beside the Russian ones in `translation`. The lists of the three splits are "
+    "linked but not there.",
     defects=(
         (
             "signers are written with one digit or two (P3_S147_02, P03_S147_02)",
@@ -49,8 +51,9 @@ ABOUT = About(
         (
             "the lists of the splits by signer, age and sentence are not published",
             '[split] by = "signer", "age" or "sentence" makes them by rule; if you have the '
-            'lists, name them among the annotations and set by = "published"; `kslds audit '
-            "--adapter fluentsigners-50 LIST` tells whether they share signers",
+            'lists, name them among the annotations and set by = "published": each becomes a split '
+            "of its own, named after its file or folder; `kslds audit LIST` tells whether one "
+            "shares signers",
         ),
     ),
 )
@@ -58,7 +61,7 @@ ABOUT = About(
 _NAME = re.compile(r"[Pp](?P<signer>[0-9]{1,2})_[Ss](?P<sentence>[0-9]{1,4})_[0-9]{1,3}")
 _STYLE = "P<signer>_S<sentence>_<repetition>, such as P3_S147_02"
 _LIST_SIDES = ("train", "dev", "val", "validation", "test")
-_COLUMNS = frozenset({"ID", "Gloss", "Translation"})
+_COLUMNS = ("id", "gloss", "translation")
 _MAX_JSON_BYTES = 16 << 20
 _EXPECTED = (
     "columns ID and Gloss, or ID and Translation, or a list of names such as P3_S147_02 with "
@@ -66,15 +69,51 @@ _EXPECTED = (
 )
 
 
+_Key = tuple[int, int, int]
+"""Signer, sentence and repetition."""
+
+
 @dataclass(kw_only=True)
 class _Tables:
-    """What the annotation files say."""
+    """What the annotation files say; read them all before the first question."""
 
     glosses: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Sentence → where it stands, and its glosses."""
     translations: dict[int, tuple[str, str]] = field(default_factory=dict)
-    sides: dict[tuple[int, int, int], tuple[str, str]] = field(default_factory=dict)
-    """Signer, sentence and repetition → where it stands, and its side."""
+    kazakh: dict[int, tuple[str, str]] = field(default_factory=dict)
+    sides: dict[str, dict[_Key, tuple[str, str]]] = field(default_factory=dict)
+    """Benchmark → repetition → where it stands, and its side."""
+
+    def side(self, key: _Key) -> str | None:
+        """On which side the lists have a repetition; of several benchmarks, ``name=side`` each."""
+        found = [(name, of[key][1]) for name, of in sorted(self.sides.items()) if key in of]
+        if not found:
+            return None
+        return " ".join("=".join(pair) for pair in found) if self.is_several else found[0][1]
+
+    @cached_property
+    def is_several(self) -> bool:
+        """Are there lists of several benchmarks, rather than parts of one?"""
+        return len(self.listed) < sum(map(len, self.sides.values()))
+
+    @cached_property
+    def listed(self) -> dict[_Key, str]:
+        """Each repetition that a list names, and where the first one does."""
+        found: dict[_Key, str] = {}
+        for sides in self.sides.values():
+            for key, (where, _) in sides.items():
+                found.setdefault(key, where)
+        return found
+
+    def text(self, kind: str, sentence: int) -> str | None:
+        """What one of the tables says of a sentence."""
+        known: dict[int, tuple[str, str]] = getattr(self, kind)
+        return known.get(sentence, ("", ""))[1] or None
+
+    def meaning(self, sentence: int) -> str | None:
+        """Its glosses, or what stands for them."""
+        kinds = ("glosses", "translations", "kazakh")
+        return next((text for kind in kinds if (text := self.text(kind, sentence))), None)
 
     def add(self, kind: str, number: str, text: str, where: str) -> None:
         """Add a sentence.
@@ -98,12 +137,18 @@ class _Tables:
 def read(source: Source) -> Iterator[Annotation]:
     """Yield one annotation per media file, then one per sentence of which there is no file.
 
-    Where no media are known, as to an audit, each repetition that a list names is one. Where
-    there is no table of glosses, the translation is the sentence.
+    Where no media are known, as to an audit, each repetition that a list names is one, else each
+    sentence. Where there is no table of glosses, the translation is the sentence.
 
-    Options: ``language`` of the translation, ``ru`` (default) or ``kk``: a file whose name does
-    not begin with one of ``ru``, ``kk``, ``kaz`` is Russian if a table, Kazakh if JSON.
-    ``list_side``: the side of the names in a list that does not say it.
+    Kazakh is the `translation_kk`. A file whose name does not begin with one of ``ru``, ``kk``,
+    ``kaz`` is Russian if a table, Kazakh if JSON.
+
+    Lists that name the same repetitions are those of several benchmarks, which are called as
+    the files without the side (``split1.txt``, ``signer_test.txt``), or as the folder of a file
+    that is named after its side (``signer/test.txt``).
+
+    Options: ``language`` of the `translation`, ``ru`` (default) or ``kk``. ``list_side``: the
+    side of the names in a list that does not say it.
 
     Raises:
         MissingFile: A file is not there.
@@ -114,13 +159,16 @@ def read(source: Source) -> Iterator[Annotation]:
     known = {"language": ("ru", "kk"), "list_side": ("", *_LIST_SIDES)}
     options = choose(source, adapter="fluentsigners-50", known=known)
     tables = _Tables()
-    others = [path for path in source.files if not _read_file(path, tables, options)]
-    if others and not tables.translations:
-        raise AnnotationError(
-            f"no file has translations in {options['language']!r}; {others[0]} has others.",
-            hint='Set [ingest] options = { language = "ru" } or "kk".',
-        )
-    if source.media and not (tables.glosses or tables.translations):
+    for path in source.files:
+        _read_file(path, tables, options)
+    if options["language"] == "kk":
+        if tables.translations and not tables.kazakh:
+            raise AnnotationError(
+                f"no file has translations in 'kk'; {_place(tables.translations)} has others.",
+                hint='Set [ingest] options = { language = "ru" }, or add the Kazakh file.',
+            )
+        tables.translations = tables.kazakh
+    if source.media and not (tables.glosses or tables.translations or tables.kazakh):
         named = f" of {', '.join(path.name for path in source.files)}" if source.files else ""
         raise AnnotationError(
             f"nothing says what the sentences mean: no row{named} has glosses or a translation.",
@@ -135,7 +183,7 @@ def read(source: Source) -> Iterator[Annotation]:
         )
     clips = Counter(parsed[1] for parsed in names.values() if parsed)
     noted: set[int] = set()
-    seen: dict[tuple[int, int, int], str] = {}
+    seen: dict[_Key, str] = {}
     for name, parsed in names.items():
         if parsed is None:
             reason = f"{PurePosixPath(name).name!r:.120} is not named {_STYLE}"
@@ -150,11 +198,10 @@ def read(source: Source) -> Iterator[Annotation]:
             reason = f"the folder {folder!r} is that of another sentence than S{sentence:03d}"
             yield _problem(name, name, "K132", reason)
             continue
-        _, glosses = tables.glosses.get(sentence, ("", None))
-        _, translation = tables.translations.get(sentence, ("", None))
         notes = () if sentence in noted else _notes(sentence, tables, number=clips[sentence])
         noted.add(sentence)
-        if not (glosses or (translation and not tables.glosses)):
+        meaning = tables.meaning(sentence)
+        if (tables.text("glosses", sentence) if tables.glosses else meaning) is None:
             reason = f"no table has glosses for sentence {sentence}"
             yield _problem(name, name, "K118", reason)
             continue
@@ -164,47 +211,83 @@ def read(source: Source) -> Iterator[Annotation]:
             start="0",
             end=END,
             unit="ms",
-            sentence=glosses or translation,
-            translation=translation,
+            sentence=meaning,
+            translation=tables.text("translations", sentence),
+            translation_kk=tables.text("kazakh", sentence),
             signer=f"P{signer:02d}",
-            split=tables.sides.get(parsed, ("", None))[1],
+            split=tables.side(parsed),
             notes=notes,
         )
     if source.media:
         yield from _absent(tables, clips.keys(), seen)
     else:
         yield from _listed(tables)
+        yield from () if tables.sides else _sentences(tables)
 
 
 def _listed(tables: _Tables) -> Iterator[Annotation]:
-    """What the lists say where no media are known, as in an audit: a row for each repetition."""
-    for (signer, sentence, repetition), (where, side) in tables.sides.items():
-        _, glosses = tables.glosses.get(sentence, ("", None))
-        _, translation = tables.translations.get(sentence, ("", None))
+    """What the lists say where no media are known, as in an audit: a row for each repetition.
+
+    Raises:
+        AnnotationError: They are of several benchmarks: a repetition has a side in each.
+    """
+    if tables.is_several:
+        raise AnnotationError(
+            f"the lists are of several benchmarks: {', '.join(sorted(tables.sides))}.",
+            hint="Name the list of one of them at a time.",
+        )
+    for key, where in tables.listed.items():
+        signer, sentence, repetition = key
         yield Annotation(
             source=where,
             recording=f"P{signer}_S{sentence:03d}_{repetition:02d}",
             start="0",
             end=END,
             unit="ms",
-            sentence=glosses or translation or f"S{sentence:03d}",
-            translation=translation,
+            sentence=tables.meaning(sentence) or f"S{sentence:03d}",
+            translation=tables.text("translations", sentence),
+            translation_kk=tables.text("kazakh", sentence),
             signer=f"P{signer:02d}",
-            split=side,
+            split=tables.side(key),
         )
 
 
-def _notes(sentence: int, tables: _Tables, *, number: int) -> tuple[tuple[str, str], ...]:
-    """What should be known of a sentence."""
+def _sentences(tables: _Tables) -> Iterator[Annotation]:
+    """The sentences of the tables, where neither media nor lists are known."""
+    for sentence in sorted({*tables.glosses, *tables.translations, *tables.kazakh}):
+        yield Annotation(
+            source=_place(tables.glosses, tables.translations, tables.kazakh, sentence=sentence),
+            recording="",
+            start="0",
+            end=END,
+            unit="ms",
+            sentence=tables.meaning(sentence),
+            translation=tables.text("translations", sentence),
+            translation_kk=tables.text("kazakh", sentence),
+            notes=_notes(sentence, tables),
+        )
+
+
+def _place(*kinds: Mapping[int, tuple[str, str]], sentence: int | None = None) -> str:
+    """Where a sentence, or any, stands first."""
+    places = (k[min(k) if sentence is None else sentence][0] for k in kinds
+              if sentence is None or sentence in k)  # fmt: skip
+    return next(places)
+
+
+def _notes(
+    sentence: int, tables: _Tables, *, number: int | None = None
+) -> tuple[tuple[str, str], ...]:
+    """What should be known of a sentence; `number` of its clips, where there are any."""
     notes = []
     lacks = [
         what
-        for what, table in (("glosses", tables.glosses), ("translation", tables.translations))
-        if table and not table.get(sentence, ("", ""))[1]
+        for what, kind in (("glosses", "glosses"), ("translation", "translations"))
+        if getattr(tables, kind) and not tables.text(kind, sentence)
     ]
     if lacks:
-        text = f"sentence {sentence} has no {' and no '.join(lacks)}; it has {number} clip(s)"
-        notes.append(("K133", text))
+        text = f"sentence {sentence} has no {' and no '.join(lacks)}"
+        notes.append(("K133", text if number is None else f"{text}; it has {number} clip(s)"))
     where, glosses = tables.glosses.get(sentence, ("", ""))
     notes += [
         ("K303", f"{where}: the gloss {word!r:.60} mixes Cyrillic and Latin letters")
@@ -214,20 +297,20 @@ def _notes(sentence: int, tables: _Tables, *, number: int) -> tuple[tuple[str, s
 
 
 def _absent(
-    tables: _Tables, present: Iterable[int], seen: Mapping[tuple[int, int, int], str]
+    tables: _Tables, present: Iterable[int], seen: Mapping[_Key, str]
 ) -> Iterator[Annotation]:
     """Sentences and listed repetitions of which there is no media file."""
-    for sentence in sorted({*tables.glosses, *tables.translations} - set(present)):
-        where, _ = tables.glosses.get(sentence) or tables.translations[sentence]
+    for sentence in sorted({*tables.glosses, *tables.translations, *tables.kazakh} - set(present)):
+        where = _place(tables.glosses, tables.translations, tables.kazakh, sentence=sentence)
         reason = f"there is no media file of sentence {sentence}, such as P0_S{sentence:03d}_00"
         yield _problem(where, f"P0_S{sentence:03d}_00", "K103", reason)
-    for key in sorted(tables.sides.keys() - seen.keys()):
-        name = f"P{key[0]}_S{key[1]:03d}_{key[2]:02d}"
-        reason = f"{name} is not among the media files"
-        yield _problem(tables.sides[key][0], name, "K103", reason)
+    for key, where in sorted(tables.listed.items()):
+        if key not in seen:
+            name = f"P{key[0]}_S{key[1]:03d}_{key[2]:02d}"
+            yield _problem(where, name, "K103", f"{name} is not among the media files")
 
 
-def _parse(stem: str) -> tuple[int, int, int] | None:
+def _parse(stem: str) -> _Key | None:
     """Signer, sentence and repetition of a name."""
     match = _NAME.fullmatch(stem)
     if match is None:
@@ -238,30 +321,46 @@ def _parse(stem: str) -> tuple[int, int, int] | None:
 # The files
 
 
-def _read_file(path: Path, tables: _Tables, options: Mapping[str, str]) -> bool:
-    """Read a file; False where it holds translations into the other language, left unread."""
+def _read_file(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
     stem, is_json = path.stem.casefold(), path.suffix.lower() == ".json"
     kazakh = stem.startswith(("kk", "kaz", "qaz")) or (is_json and not stem.startswith("ru"))
-    is_wanted = kazakh == (options["language"] == "kk")
+    kind = "kazakh" if kazakh else "translations"
     if is_json:
         for number, text in _json(path).items():
-            if is_wanted:
-                tables.add("translations", number, text, f"{path.name}, key {number!r:.20}")
-        return is_wanted
-    _, cells = next(read_cells(path, names=(*_COLUMNS, "name", "split")))
+            tables.add(kind, number, text, f"{path.name}, key {number!r:.20}")
+        return
+    _, cells = next(read_cells(path, names=("ID", "Gloss", "Translation", "name", "split")))
     header = [unicodedata.normalize("NFC", cell).strip() for cell in cells]
-    if "ID" in header and len(_COLUMNS.intersection(header)) > 1:
-        for line, row in read_rows(path, names=[n for n in header if n in _COLUMNS]):
+    column = {name.casefold(): name for name in header if name.casefold() in _COLUMNS}
+    if "id" in column and len(column) > 1:
+        for line, row in read_rows(path, names=list(column.values())):
             where = f"{path.name}:{line}"
-            if "Gloss" in row:
-                tables.add("glosses", row["ID"], row["Gloss"], where)
-            if "Translation" in row and is_wanted:
-                tables.add("translations", row["ID"], row["Translation"], where)
-        return is_wanted or "Translation" not in header
-    if not _is_heading(header) and _listed_name(header[0]) is None:
+            for name, what in (("gloss", "glosses"), ("translation", kind)):
+                if name in column:
+                    tables.add(what, row[column["id"]], row[column[name]], where)
+        return
+    if not is_list(header):
         raise wrong_file(path, adapter="fluentsigners-50", found=header, expected=_EXPECTED)
     _read_list(path, tables, options)
-    return True
+
+
+def is_table(header: Sequence[str]) -> bool:
+    """Is this the header of a table of sentences, and of nothing else, as it is published?"""
+    return len(header) > 1 and "ID" in header and {"ID", "Gloss", "Translation"}.issuperset(header)
+
+
+def is_list(cells: Sequence[str]) -> bool:
+    """Is this the first line of a list of sides?"""
+    return _is_heading(cells) or _listed_name(cells[0]) is not None
+
+
+def _side_and_benchmark(path: Path) -> tuple[str, str]:
+    """The side that the name of a list states, or none, and what the list is one of."""
+    words = re.split(r"[^a-z0-9]+", path.stem.casefold())
+    sides = [word for word in words if word in _LIST_SIDES]
+    rest = "-".join(word for word in words if word and word not in sides)
+    name = rest or re.sub(r"[^a-z0-9]+", "-", path.parent.name.casefold()).strip("-")
+    return sides[0] if len(sides) == 1 else "", name or "list"
 
 
 def _is_heading(cells: Sequence[str]) -> bool:
@@ -270,7 +369,7 @@ def _is_heading(cells: Sequence[str]) -> bool:
     return len(heads) == 2 and "split" in heads and not any(map(_listed_name, heads))
 
 
-def _listed_name(cell: str) -> tuple[int, int, int] | None:
+def _listed_name(cell: str) -> _Key | None:
     """The repetition that the first cell of a list names, by a path or with its side behind it."""
     first = cell.split()[:1]
     return _parse(PurePosixPath(first[0].replace("\\", "/")).stem) if first else None
@@ -278,7 +377,8 @@ def _listed_name(cell: str) -> tuple[int, int, int] | None:
 
 def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
     """A list of repetitions, with the side of each in a second cell or in the file's name."""
-    of_file = path.stem.casefold() if path.stem.casefold() in _LIST_SIDES else ""
+    of_file, benchmark = _side_and_benchmark(path)
+    sides = tables.sides.setdefault(benchmark, {})
     first, side_first = None, False
     for line, cells in read_cells(path, names=("name", "split")):
         first = line if first is None else first
@@ -294,7 +394,7 @@ def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
                 f"{where}: expected a name such as P3_S147_02 and its side, "
                 f"found {' '.join(words)!r:.60}."
             )
-        side = words[1] if len(words) == 2 else of_file or options["list_side"]
+        side = words[1].casefold() if len(words) == 2 else of_file or options["list_side"]
         if side not in _LIST_SIDES:
             raise AnnotationError(
                 f"{where}: the side {side!r:.40} is not one of {', '.join(_LIST_SIDES)}."
@@ -303,12 +403,17 @@ def _read_list(path: Path, tables: _Tables, options: Mapping[str, str]) -> None:
                 hint="Name the file after its side (test.txt), write the side behind each name, "
                 'or set options = { list_side = "test" }.',
             )
-        other, said = tables.sides.setdefault(key, (where, side))
+        other, said = sides.setdefault(key, (where, side))
         if said != side:
             raise AnnotationError(
                 f"{where}: {words[0]} is in {side!r} here, in {said!r} in {other}.",
-                hint="Name the list of one split only.",
+                hint="Keep one of the lines; a list of another benchmark has another name.",
             )
+    if not sides:
+        raise AnnotationError(
+            f"{path} names no repetition; expected a name such as P3_S147_02 and its side a line.",
+            hint="Export it again, or take it out of the recipe.",
+        )
 
 
 def _json(path: Path) -> dict[str, str]:

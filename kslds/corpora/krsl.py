@@ -57,6 +57,11 @@ ABOUT = About(
             "(K103)",
         ),
         (
+            "whether a recording is a question or a statement stands in its name only",
+            "each clip of a tier has it in `sentence`: st-dev_upala, gen_q-dev_upala (yes or no), "
+            "part_q-dev_upala (what, who, where)",
+        ),
+        (
             "rows of the export have 8 or 9 cells",
             "a last cell that is left out is empty",
         ),
@@ -127,6 +132,12 @@ class _Name:
     signer: str | None
 
     @property
+    def title(self) -> str:
+        """The kind and words of a sentence, as ``gen_q-dev_upala``; only the words of a sign."""
+        words = "_".join(self.words)
+        return words if self.kind is None else f"{self.kind}-{words}"
+
+    @property
     def config(self) -> str:
         """The configuration that it belongs to."""
         if self.kind is not None:
@@ -142,9 +153,18 @@ class _Video:
     fps: Fraction
     num_frames: int
 
+    @property
+    def duration_ms(self) -> Fraction:
+        """How long it lasts."""
+        return 1000 * self.num_frames / self.fps
+
 
 def read(source: Source) -> Iterator[Annotation]:
     """Yield one annotation per cell of a tier, or one per media file where there is no export.
+
+    The `sentence` of a cell says what its recording is: a statement (``st-dev_upala``), a
+    general question (``gen_q-dev_upala``), a partial one (``part_q-dev_upala``), or a sign.
+    Without an export that is the label of a sentence.
 
     Options: ``config``, one of `CONFIGS`; ``delay``, ``paper`` (the default), ``paper-stretched``,
     ``none`` or a number of ms. `source.tiers` chooses tiers by name or pattern; all by default.
@@ -220,11 +240,7 @@ class _Reader:
             folders = [part for part in PurePosixPath(name).parts[:-1] if part not in CONFIGS]
             if self._is_left_out(name, said):
                 continue
-            label = "_".join(said.words)
-            if said.kind is not None:
-                label = f"{said.kind}-{label}"
-            elif folders:
-                label = folders[-1]
+            label = folders[-1] if folders and said.kind is None else said.title
             yield Annotation(
                 source=name,
                 recording=name,
@@ -307,8 +323,11 @@ class _Reader:
             end_column=names[_END],
             label=row[tier],
             emotion=said.emotion,
+            # The media may spell it otherwise; then all clips of a recording spell it as they do.
+            sentence=(self._media.get(recording) or self._known.get(meant or "") or said).title,
             signer=(self._known.get(meant or "") or said).signer,
             tier=tier,
+            duration_ms=None if video is None else int(video.duration_ms),
             notes=tuple(notes),
         )
 
@@ -322,7 +341,7 @@ class _Reader:
         rest = max(0, ms - delay)
         if self._delay == "paper":
             return rest
-        whole = 1000 * video.num_frames / video.fps
+        whole = video.duration_ms
         return int(rest * whole / (whole - delay)) if whole > delay else rest
 
     def _tiers(self, path: Path, header: Sequence[str], *, line: int) -> list[str]:

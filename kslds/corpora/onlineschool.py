@@ -2,10 +2,11 @@
 
 A lesson is an hour and more, annotated in pieces. Pieces come from tables and ELAN files,
 read as their own adapters read them, and from transcripts of speech recognition: WebVTT,
-SRT, or a JSON list of objects with start, end (seconds) and text. The text of a cue is the
-translation of the glosses and sentences that it overlaps, a segment of its own, or both. A
-transcript belongs to the recording of its name: ``lesson1.vtt`` and ``lesson1.ru.vtt`` to
-``lesson1.mp4``.
+SRT, or a JSON list of objects with start, end (seconds) and text, and maybe ``words``, a list of
+such objects with ``word`` for ``text``. The text of a cue (of a word, where words have times) is
+the translation of the gloss and of the sentence that it overlaps most (`kslds.transcript`). Where
+a lesson has neither, its cues are its segments. A transcript belongs to the recording of its
+name: ``lesson1.vtt`` and ``lesson1.ru.vtt`` to ``lesson1.mp4``.
 
 Speech is ahead of its interpretation, by seconds: the times of a transcript are those of
 the speech, later by ``lag_ms`` if that is known.
@@ -51,8 +52,10 @@ ABOUT = About(
         ),
         (
             "a transcript says what was spoken, not what was signed",
-            "it is taken for the translation of the glosses and sentences that it overlaps and "
-            "that have none; options = { transcripts = … } decides",
+            "each cue, or each word that has times, is taken for the translation of the gloss and "
+            "of the sentence that it overlaps most (the earlier of two alike), if that has none; "
+            "of a lesson without glosses and sentences the cues are the segments; options = { "
+            "transcripts = … } decides otherwise",
         ),
         (
             "cues of a transcript overlap",
@@ -60,7 +63,8 @@ ABOUT = About(
         ),
         (
             "a lesson may have transcripts in two languages, lesson1.ru.vtt and lesson1.kk.vtt",
-            'options = { language = "ru" } reads those only; without it all are read',
+            'options = { language = "ru" } reads those only; without it all are read, and what is '
+            "said in Kazakh goes into `translation_kk`",
         ),
         (
             "a transcript does not name the interpreter",
@@ -89,17 +93,20 @@ def read(source: Source) -> Iterator[Annotation]:
     which lesson; it counts where a segment does not say it. Tables and ELAN files take
     `source.columns`, `source.unit` and `source.tiers` as their adapters do.
 
-    Options: ``transcripts``: ``both`` (default), that is ``align``, by which the text of a cue
-    is the translation of the segments that it overlaps, and ``keep``, by which a cue is a
-    segment itself; or ``ignore``. ``language``: only the transcripts whose name states it, as
-    ``lesson1.ru.vtt`` does, or states none. ``lag_ms``: how much later all cues become.
+    Options: ``transcripts``: ``align`` (default), by which the text of a cue is the translation
+    of the segment that it overlaps most, or a segment itself where the recording has no other;
+    ``keep``, by which a cue is a segment itself; ``both``; or ``ignore``. ``language``: only the
+    transcripts whose name states it, as ``lesson1.ru.vtt`` does, or states none. Without it,
+    what a transcript beside others says in Kazakh is the `translation_kk`. ``lag_ms``: how much
+    later all cues become.
 
     Raises:
         MissingFile: A file is not there.
-        AnnotationError: A file is none of these, or too large.
+        AnnotationError: A file is none of these, or too large, or a recording has transcripts in
+            two other languages than Kazakh, which would be mixed.
         RecipeError: An option or its value is not known.
     """
-    values = ("both", "align", "keep", "ignore")
+    values = ("align", "keep", "both", "ignore")
     known = {"transcripts": values, "language": ("",), "lag_ms": ("",)}
     options = choose(source, adapter="online-school", known=known)
     transcripts, lag_ms = options["transcripts"], options["lag_ms"] or "0"
@@ -108,31 +115,70 @@ def read(source: Source) -> Iterator[Annotation]:
             f"[ingest] options: lag_ms = {lag_ms!r:.40}: expected a whole number of ms up to "
             'five digits, such as "2500".'
         )
-    stems = {_stem(name) for name in source.media}
     signers: dict[str, str] = {}
-    files = []
+    files, texts = [], []
     for path in source.files:
-        if path.suffix.lower() in (".csv", ".tsv", ".txt") and _names_signers(path, source):
+        if path.suffix.lower() in _TRANSCRIPTS:
+            texts.append(path)
+        elif path.suffix.lower() != ".eaf" and _names_signers(path, source):
             signers.update(_signers(path))
         else:
             files.append(path)
+    annotated = set()
     for path in files:
-        suffix = path.suffix.lower()
-        if suffix == ".eaf":
-            rows = elan.read(dataclasses.replace(source, files=(path,), options={}))
-        elif suffix not in _TRANSCRIPTS:
-            rows = table.read(dataclasses.replace(source, files=(path,), options={}))
-        elif transcripts == "ignore":
-            continue
-        else:
-            recording, language = _meant(path, stems)
-            if options["language"] not in ("", language) and language:
-                continue
-            cues = _cues(path, recording=recording, language=language)
-            rows = (_used(cue, transcripts, int(lag_ms)) for cue in cues)
-        for row in rows:
+        read_file = elan.read if path.suffix.lower() == ".eaf" else table.read
+        for row in read_file(dataclasses.replace(source, files=(path,), options={})):
             stem = _stem(row.recording)
+            if row.problem is None and (row.label or row.sentence):
+                annotated.add(stem)
             yield row if row.signer else dataclasses.replace(row, signer=signers.get(stem))
+    if transcripts == "ignore":
+        return
+    spoken = _languages(texts, source, wanted=options["language"])
+    if transcripts != "keep":
+        _check_languages(spoken)
+    for path, (stem, language) in spoken.items():
+        # Beside another transcript of the lesson, the Kazakh one has a field of its own.
+        beside = _is_kazakh(language) and any(
+            other == stem and not _is_kazakh(its) for other, its in spoken.values()
+        )
+        how = "keep" if transcripts == "align" and stem not in annotated else transcripts
+        for cue in _cues(path, recording=stem, language=language):
+            used = _used(cue, how, int(lag_ms), kazakh=beside)
+            if used is not None:
+                yield dataclasses.replace(used, signer=signers.get(stem))
+
+
+def _languages(
+    texts: Sequence[Path], source: Source, *, wanted: str
+) -> dict[Path, tuple[str, str]]:
+    """Each transcript that is read → the stem of its recording, and its language."""
+    stems = {_stem(name) for name in source.media}
+    meant = {path: _meant(path, stems) for path in texts}
+    return {
+        path: (stem, language)
+        for path, (stem, language) in meant.items()
+        if wanted in ("", language) or not language
+    }
+
+
+def _check_languages(spoken: Mapping[Path, tuple[str, str]]) -> None:
+    """Refuse transcripts of which two would be mixed in one translation."""
+    seen: dict[str, tuple[Path, str]] = {}
+    for path, (stem, language) in spoken.items():
+        if _is_kazakh(language) or not language:
+            continue
+        other, its = seen.setdefault(stem, (path, language))
+        if its != language:
+            raise AnnotationError(
+                f"{other.name} and {path.name} are transcripts of one recording in two languages, "
+                "which would be mixed in its translations.",
+                hint='Choose one: [ingest] options = { language = "ru" }; or transcripts = "keep".',
+            )
+
+
+def _is_kazakh(language: str) -> bool:
+    return language.casefold().partition("-")[0] in ("kk", "kaz")
 
 
 def _stem(recording: str) -> str:
@@ -194,10 +240,14 @@ def _cues(path: Path, *, recording: str, language: str) -> Iterator[Annotation]:
         yield dataclasses.replace(cue, recording=recording, tier=tier)
 
 
-def _used(cue: Annotation, transcripts: str, lag_ms: int) -> Annotation:
-    """A cue as the options want it."""
+def _used(cue: Annotation, transcripts: str, lag_ms: int, *, kazakh: bool) -> Annotation | None:
+    """A cue (or word, which has no sentence) as the options want it; None where they do not."""
     if cue.problem is not None:
         return cue
+    sentence = None if transcripts == "align" else cue.sentence
+    spoken = None if transcripts == "keep" else cue.spoken
+    if sentence is None and spoken is None:
+        return None
     if lag_ms:
         try:
             times = [
@@ -209,8 +259,9 @@ def _used(cue: Annotation, transcripts: str, lag_ms: int) -> Annotation:
         cue = dataclasses.replace(cue, start=times[0], end=times[1], unit="ms")
     return dataclasses.replace(
         cue,
-        sentence=None if transcripts == "align" else cue.sentence,
-        spoken=None if transcripts == "keep" else cue.sentence,
+        sentence=sentence,
+        spoken=None if kazakh else spoken,
+        spoken_kk=spoken if kazakh else None,
     )
 
 
@@ -287,7 +338,7 @@ def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
 
 
 def _json(path: Path) -> Iterator[Annotation]:
-    """The cues of a JSON list, also of one below the key ``segments``."""
+    """The cues of a JSON list, also of one below the key ``segments``, each before its words."""
     value = read_json(path)  # numbers stay text: times are read exactly
     if isinstance(value, dict):
         if not isinstance(value.get("segments"), list):
@@ -308,7 +359,45 @@ def _json(path: Path) -> Iterator[Annotation]:
         elif not isinstance(text, str):
             yield _problem(where, "K118", "text is missing or not text")
         else:
-            yield _cue(where, start, end, "s", text)
+            whole = _cue(where, start, end, "s", text)
+            words = _words(where, cue.get("words")) if whole.problem is None else []
+            yield dataclasses.replace(whole, spoken=None) if words else whole
+            yield from words
+
+
+def _words(where: str, found: object) -> list[Annotation]:
+    """The words of a cue; one without times, or that lasts no time, is said with the one before.
+
+    None where no word has times: then the cue is said as a whole.
+    """
+    words: list[Annotation] = []
+    before = ""
+    for number, row in enumerate(found if isinstance(found, list) else [], start=1):
+        word = row if isinstance(row, dict) else {}
+        start, end = word.get("start"), word.get("end")
+        text = word.get("word", word.get("text"))
+        told = _cue(f"{where}:{number}", str(start), str(end), "s", str(text or ""))
+        if told.problem is not None:
+            continue
+        if _lasts(start, end):
+            spoken = f"{before} {told.spoken}".strip()
+            words.append(dataclasses.replace(told, sentence=None, spoken=spoken))
+            before = ""
+        elif words:
+            spoken = f"{words[-1].spoken} {told.spoken}"
+            words[-1] = dataclasses.replace(words[-1], spoken=spoken)
+        else:
+            before = f"{before} {told.spoken}".strip()
+    return words
+
+
+def _lasts(start: object, end: object) -> bool:
+    """Are these two times, with a ms between them?"""
+    try:
+        times = [parse_time(str(time), unit="s").ms for time in (start, end)]
+    except ValueError:
+        return False
+    return (times[0] or 0) < (times[1] or 0)
 
 
 _EXPECTED = (
@@ -324,7 +413,9 @@ def _cue(where: str, start: str, end: str, unit: str, text: str) -> Annotation:
         return _problem(where, "K118", "the cue has no text")
     if len(text) > _MAX_CHARS:
         return _problem(where, "K118", f"the text of the cue has more than {_MAX_CHARS} characters")
-    return Annotation(source=where, recording="", start=start, end=end, unit=unit, sentence=plain)
+    return Annotation(
+        source=where, recording="", start=start, end=end, unit=unit, sentence=plain, spoken=plain
+    )
 
 
 def _problem(where: str, code: str, reason: str) -> Annotation:

@@ -20,7 +20,10 @@ from kslds.corpora import Annotation, Source
 from kslds.corpora.table import listed, nearest
 from kslds.errors import AnnotationError, RecipeError
 
-FIELDS = ("gloss", "emotion", "sentence", "translation", "signer", "annotator", "session")
+FIELDS = (
+    "gloss", "emotion", "sentence", "translation", "translation_kk", "signer", "annotator",
+    "session",
+)  # fmt: skip
 """What `Source.columns` may map to the name or pattern of a tier."""
 
 OURS = "kslds-"
@@ -162,6 +165,7 @@ def segments(document: Tiers, source: Source) -> Iterator[Annotation]:
                 emotion=value("emotion", note, None),
                 sentence=value("sentence", note, None),
                 translation=value("translation", note, None),
+                translation_kk=value("translation_kk", note, None),
                 signer=value("signer", note, tier.participant),
                 session=value("session", note, None),
                 tier=tier.name if tier.stands_for is None else tier.stands_for or None,
