@@ -13,30 +13,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from kslds import pack, pose, schema
+from kslds import pack, schema
 from kslds.codes import CODES
 from kslds.engine import Progress
 from kslds.errors import CorruptData, IncompleteDataset, UsageError
-from kslds.licences import combine, licence_kind, strictest
+from kslds.licences import strictest
 from kslds.manifest import (
     Dataset,
     canonical_json,
     readable_json,
     sha256_file,
-    write_atomic,
     write_bytes,
 )
-from kslds.merge import alike
+from kslds.merge import alike, packs, terms
 from kslds.merge.names import (
     MAX_NAME,
     Corpus,
@@ -49,7 +45,8 @@ from kslds.merge.names import (
     read_map,
     who_is_who,
 )
-from kslds.merge.poses import Skeleton, common, points_of
+from kslds.merge.poses import common, points_of
+from kslds.merge.terms import stated_for_all
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Timing
 
 __all__ = ["Corpus", "MergeOptions", "merge", "stated_for_all"]
@@ -351,75 +348,6 @@ def _one_sign(gloss_id: str, first: Sign | None, other: Sign) -> Sign:
     return dataclasses.replace(first, **stated, aliases=aliases)
 
 
-# --------------------------------------------------------------------------- packs
-
-
-def _take_packs(
-    corpus: Corpus,
-    *,
-    folder: Path,
-    kept: Mapping[str, Clip],
-    poses: Skeleton | None,
-    step: Progress | None,
-) -> set[Path]:
-    """Link or write the packs of a dataset's clips that cross; returns where they are."""
-    made: set[Path] = set()
-    for encoding in corpus.rendering["encodings"]:
-        tars = sorted((corpus.dataset.root / "clips" / encoding).glob("*.tar"))
-        for done, tar in enumerate(tars):
-            if step is not None:
-                step(f"merge {corpus.name}", done, len(tars))
-            members, _, _ = pack.read_index(tar)
-            shown = {m.key for m in members if m.field != "json"}
-            chosen = shown & kept.keys()
-            if not chosen:
-                continue
-            added = None if any(m.field == pose.FIELD for m in members) else poses
-            if chosen == shown and added is None:
-                target = folder / encoding / tar.name
-                _link(tar, target)
-            else:
-                what = [tar.stem, sorted(chosen), *([added.shape] if added else [])]
-                digest = hashlib.sha256(canonical_json(what)).hexdigest()
-                recording = tar.stem.rpartition("-")[0]
-                target = folder / encoding / f"{recording}-{digest[:16]}.tar"
-                clips = {key: kept[key] for key in chosen}
-                _write_some(tar, target, clips=clips, poses=added)
-            made.add(target)
-        if step is not None:
-            step(f"merge {corpus.name}", len(tars), len(tars))
-    return made
-
-
-def _link(tar: Path, target: Path) -> None:
-    """The same file under another name, its index first; a copy where that is not possible."""
-    if target.is_file() and (target.samefile(tar) or pack.is_complete(target)):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for source, path in ((pack.index_path(tar), pack.index_path(target)), (tar, target)):
-        path.unlink(missing_ok=True)
-        try:
-            os.link(source, path)
-        except OSError:  # another disk, or a file system without links
-            with source.open("rb") as file, write_atomic(path) as copy:
-                shutil.copyfileobj(file, copy)
-
-
-def _write_some(
-    tar: Path, target: Path, *, clips: Mapping[str, Clip], poses: Skeleton | None
-) -> None:
-    """A pack with some of the clips of another, and with the poses that it lacks, if given."""
-    if pack.is_complete(target):
-        return
-    with pack.PackReader(tar) as reader, pack.writing(target) as writer:
-        for m in reader.members:
-            if m.key in clips:
-                writer.add(m.key, field=m.field, data=reader.read(m.key, field=m.field))
-        if poses is not None:
-            for key, clip in sorted(clips.items()):
-                writer.add(key, field=pose.FIELD, data=poses.unseen(clip.num_frames))
-
-
 # --------------------------------------------------------------------------- the stage
 
 
@@ -567,12 +495,12 @@ def merge(
     poses, unlike = common(corpora)
     merged.issues += unlike
     folder = dataset.root / "clips"
-    packs: set[Path] = set()
+    made: set[Path] = set()
     for corpus in corpora:
-        packs |= _take_packs(
+        made |= packs.take(
             corpus, folder=folder, kept=_of(corpus, merged), poses=poses, step=progress
         )
-    wanted = packs | {pack.index_path(path) for path in packs}
+    wanted = made | {pack.index_path(path) for path in made}
     for path in sorted(folder.glob("*/*")):
         if path not in wanted:
             path.unlink()
@@ -603,7 +531,7 @@ def _write(
     strange = sorted(set(merged.signs_of.mapped) - merged.signs_of.used)
     issues = [
         *merged.issues,
-        *_licence_issues(stated),
+        *terms.told(stated),
         *(
             issue("K705", table="signs", key=value,
                    message=f"{corpus} has no clip of the {column} {value!r} that the table maps")
@@ -649,36 +577,6 @@ def _write(
         licence=strictest(text for texts in stated.values() for text in texts),
         merge_sha256=fingerprint,
     )  # fmt: skip
-
-
-def stated_for_all(licence: str | None, *, of_recordings: str | None) -> list[Issue]:
-    """What is to be said of the licence that a recipe states, if it asks for less than theirs."""
-    if licence is None or of_recordings is None:
-        return []
-    together, kind = strictest((licence, of_recordings)), licence_kind(licence)
-    # One licence may be spelled in several ways.
-    if together == licence or (kind is not None and licence_kind(together) == kind):
-        return []
-    message = f"the recipe states {licence} for all, the recordings {of_recordings}"
-    return [issue("K710", table="recordings", key="licence", message=message)]
-
-
-def _licence_issues(stated: Mapping[str, Counter[str | None]]) -> Iterator[Issue]:
-    """What is to be said about the licences of each corpus."""
-    for corpus, texts in stated.items():
-        for text in sorted(t or "" for t in texts if licence_kind(t) is None):
-            what = f"{text!r} is not a licence that kslds knows" if text else "no licence is stated"
-            number = texts[text or None]
-            unsure = "; whether it goes with the other licences is not known" if text else ""
-            yield issue("K707", table="recordings", key=corpus,
-                         message=f"{corpus}: {what} ({number} recording(s)){unsure}")  # fmt: skip
-    pairs = sorted((corpus, text) for corpus, texts in stated.items() for text in texts if text)
-    for (a, one), (b, other) in combinations(pairs, 2):
-        # Where one is not known, K707 says that nothing is known of how it combines.
-        if a != b and combine(one, other) is False:
-            yield issue("K706", table="recordings", key=b,
-                         message=f"{a} is under {one}, {b} under {other}: one of them asks for "
-                         "terms that the other does not allow")  # fmt: skip
 
 
 def _capture(corpora: Sequence[Corpus], merged: _Merged) -> dict[str, Any]:
