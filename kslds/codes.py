@@ -246,6 +246,13 @@ _info(
     "No segment lasts while this part of a transcript is said, so it is nobody's translation.",
     "Nothing, or make segments of such parts: see the adapter's options.",
 )
+_warning(
+    "K139",
+    "recording of somebody who withdrew",
+    "An earlier build knew this recording, maybe under another name, as one of a signer who has "
+    "withdrawn consent since; now its rows name others.",
+    "Watch it. Correct the signer of its rows, or delete the recording if the signer is seen.",
+)
 _info(
     "K141",
     "merged into a consensus segment",

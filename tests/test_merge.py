@@ -379,7 +379,13 @@ def test_who_withdrew_does_not_cross_even_in_a_pack_with_others(
     assert "lab-dana" not in set(dataset.signers["signer_id"])
     assert gone.isdisjoint(dataset.clips["clip_id"])
     dropped = [d for d in dataset.read("dropped", Dropped) if d.code == "K324"]
-    assert len(dropped) == len(gone) == 1
+    # remuxed.mkv of the school shows the same frames, as somebody else's.
+    assert sorted(d.reason.split(":")[0] for d in dropped) == [
+        "lab/annotations.csv", "school/annotations.csv"
+    ]  # fmt: skip
+    assert len(gone) == 1
+    frames = {c.frames_sha256 for c in before.read("clips", Clip) if c.clip_id in gone}
+    assert frames.isdisjoint(dataset.clips["frames_sha256"])
     # b.mp4 shows two people: its pack is written anew without one of them.
     shown = {
         member.key
@@ -420,6 +426,92 @@ def test_no_copy_crosses_of_what_was_withdrawn(
     reasons = [d.reason for d in dataset.read("dropped", Dropped) if d.code == "K324"]
     assert sum(reason.startswith("school") for reason in reasons) == 3  # it and two segments
     assert "/again.mp4" not in json.dumps(dataset.provenance)
+
+
+def withdrawn_from(folder: Path, tmp_path: Path, who: str) -> Path:
+    """A dataset that was built again after somebody had withdrawn."""
+    copy = tmp_path / f"less-{folder.name}"
+    shutil.copytree(folder, copy)
+    rows = (copy / "signers.csv").read_text().splitlines()[1:]
+    (copy / "signers.csv").write_text(
+        "signer_id,consent_scope,consent_withdrawn\n"
+        + "".join(f"{row},{str(row.startswith(f'{who},')).lower()}\n" for row in rows)
+    )
+    rebuild(copy)
+    return copy / "dataset"
+
+
+def rebuild(folder: Path) -> Dataset:
+    dataset = Dataset(folder / "dataset")
+    recipes.run_ingest(dataset, recipes.read(folder / "recipe.toml"))
+    recipes.run_validate(dataset, recipes.of(dataset))
+    recipes.run_resize(dataset, recipes.of(dataset), workers=2)
+    return dataset
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("name", ["lab", "zoo"])
+def test_no_copy_crosses_of_what_was_withdrawn_before_the_last_build(
+    built: Path, school: Path, tmp_path: Path, name: str, keep: bool
+) -> None:
+    less = withdrawn_from(built / "lab", tmp_path, "anna")
+    if not keep:  # the recordings are deleted, as they should be
+        for file in ("a.mp4", "same.mp4"):
+            (less.parent / "media" / file).unlink()
+        rebuild(less.parent)
+    Dataset(less).update_provenance(name=name)
+    dataset = merged(tmp_path / "out", less, school)
+    assert "school/again.mp4" not in set(dataset.recordings["source_file"])
+    dropped = {d.code for d in dataset.read("dropped", Dropped) if d.reason.startswith("school")}
+    assert dropped >= {"K324"}
+    assert "/again.mp4" not in json.dumps(dataset.provenance)
+    # Nor does one that is merged into the merged dataset later.
+    late = tmp_path / "late"
+    shutil.copytree(school, late)
+    Dataset(late).update_provenance(name="late")
+    again = merged(tmp_path / "again", dataset.root, late, name="again")
+    assert "late/again.mp4" not in set(again.recordings["source_file"])
+
+
+@pytest.mark.parametrize("name", ["school", "abc"])
+def test_of_a_recording_that_one_of_several_withdrew_from_no_copy_crosses(
+    built: Path, tmp_path: Path, name: str
+) -> None:
+    # Who is who on the copy, nobody can tell.
+    copy = tmp_path / name
+    (copy / "media").mkdir(parents=True)
+    shutil.copy(built / "lab" / "media" / "b.mp4", copy / "media" / "two.mp4")
+    record(copy / "media" / "own.mp4", num_frames=40, filters="vflip",
+           options=("-c:v", "libx264", "-pix_fmt", "yuv420p"))  # fmt: skip
+    build(copy, (("two.mp4", "әке", 0, "x"), ("two.mp4", "әпке", 15, "y"),
+                 ("own.mp4", "ата", 3, "x")), name=name, licence="CC-BY-4.0")  # fmt: skip
+    less = withdrawn_from(built / "lab", tmp_path, "dana")
+    dataset = merged(tmp_path / "out", less, copy / "dataset")
+    files = {"lab/a.mp4", "lab/b.mp4", "lab/same.mp4", f"{name}/own.mp4"}
+    assert set(dataset.recordings["source_file"]) == files
+    assert "lab-dana" not in set(dataset.clips["signer_id"])
+
+
+def test_a_recording_of_somebody_who_withdrew_under_another_name_is_told(
+    built: Path, tmp_path: Path
+) -> None:
+    less = withdrawn_from(built / "lab", tmp_path, "anna")
+    folder = less.parent
+    assert "K139" not in set(Dataset(less).issues["code"])
+    (folder / "media" / "same.mp4").rename(folder / "media" / "new.mp4")
+    rows = (folder / "annotations.csv").read_text(encoding="utf-8")
+    rows = rows.replace("same.mp4,әке,0,12,frame,anna", "new.mp4,әке,0,12,frame,bek")
+    (folder / "annotations.csv").write_text(rows, encoding="utf-8")
+    for _ in range(2):
+        dataset = rebuild(folder)
+        (found,) = [i for i in dataset.read("issues", Issue) if i.code == "K139"]
+        assert found.message == "new.mp4: anna has withdrawn from it"
+    # Whoever consents again is forgotten.
+    signers = (folder / "signers.csv").read_text().replace(",true", ",false")
+    (folder / "signers.csv").write_text(signers)
+    dataset = rebuild(folder)
+    assert "K139" not in set(dataset.issues["code"])
+    assert dataset.provenance["withdrawn"] == {}
 
 
 def test_a_licence_for_all_that_asks_for_less_is_warned_of(
@@ -819,6 +911,20 @@ def test_recordings_that_were_changed_can_be_left_out(altered: Path, tmp_path: P
     held = {m.key for tar in (dataset.root / "clips").glob("*/*.tar")
             for m in pack.read_index(tar)[0]}  # fmt: skip
     assert held == set(dataset.clips["clip_id"])
+
+
+@pytest.mark.parametrize("name", ["one", "zoo"])
+def test_what_was_changed_of_somebody_who_withdrew_does_not_cross(
+    altered: Path, tmp_path: Path, name: str
+) -> None:
+    less = changed(altered / "one" / "dataset", tmp_path, signer_id="anna", consent_withdrawn=True)
+    Dataset(less).update_provenance(name=name)
+    dataset = merged(tmp_path / "out", less, altered / "two" / "dataset")
+    assert set(dataset.clips["source_file"]) == {"two/own.mp4"}
+    reasons = [d.reason for d in dataset.read("dropped", Dropped) if d.code == "K324"]
+    assert sum("shows what one of somebody who has withdrawn does" in r for r in reasons) == 3
+    ignored = merged(tmp_path / "ignored", less, altered / "two" / "dataset", similar="ignore")
+    assert len(ignored.clips) == 4
 
 
 def test_still_and_short_clips_are_not_compared(altered: Path) -> None:

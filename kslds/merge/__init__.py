@@ -74,12 +74,18 @@ class _Merged:
     """Recording → the dataset that it comes from here, which may have it from another."""
     gone: set[str] = field(default_factory=set)
     """Content hashes of the recordings of those who withdrew."""
+    parted: dict[str, set[str]] = field(default_factory=dict)
+    """Content hash of a recording from which somebody has withdrawn, and others have not → the
+    datasets that know of it."""
     _content: dict[str, Recording] = field(default_factory=dict)
     _frames: dict[str, tuple[str, Clip, Segment]] = field(default_factory=dict)
     """Hash of a clip's frames → corpus, clip and its segment that have them first."""
     _signed: dict[str, list[Segment]] = field(default_factory=lambda: defaultdict(list))
     """Recording → its segments that crossed, as annotated."""
     _known: alike.Known = field(default_factory=alike.Known)
+    _lost: dict[str, alike.Known] = field(default_factory=dict)
+    """Dataset → its clips of those who withdrew from it or another, where it still has them."""
+    _lost_frames: set[str] = field(default_factory=set)
     _alike: dict[tuple[str, str], list[alike.Pair]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -109,10 +115,17 @@ class _Merged:
         self.rows_in["merge-segments"] += len(segments)
         shown = {c.clip_id: c for c in clips.values() if c.recording_id not in refused}
         found = self._trace(corpus, shown)
-        pairs = {pair.other.clip_id: pair for pair in self._known.find(found)}
+        pairs = self._pairs(self._known, name, found)
+        lost: dict[str, alike.Pair] = {}
+        for owner, known in self._lost.items():
+            lost |= self._pairs(known, name, found) if owner != name else {}
         for segment in segments:
             clip = clips.get(segment.segment_id)
             verdict = self._verdict(name, segment, clip, refused=refused, ledger=ledger)
+            if verdict is None and clip is not None and (
+                clip.clip_id in lost or clip.frames_sha256 in self._lost_frames
+            ):  # fmt: skip
+                verdict = "K324", "its clip shows what one of somebody who has withdrawn does"
             if verdict is None and clip is not None and clip.clip_id in pairs:
                 verdict = self._changed(name, segment, pairs[clip.clip_id])
             if verdict is not None:
@@ -132,6 +145,13 @@ class _Merged:
             stage=f"compare {corpus.name}",
             progress=self.step,
         )
+
+    def _pairs(
+        self, known: alike.Known, name: str, found: Sequence[alike.Trace]
+    ) -> dict[str, alike.Pair]:
+        """clip_id → the known clip that shows the same."""
+        pairs = known.find(found, stage=f"match {name}", progress=self.step)
+        return {pair.other.clip_id: pair for pair in pairs}
 
     def _changed(self, corpus: str, segment: Segment, pair: alike.Pair) -> tuple[str, str] | None:
         """What becomes of a clip that shows the same as one that is here, in other bytes."""
@@ -166,13 +186,27 @@ class _Merged:
             )  # fmt: skip
 
     def note_withdrawn(self, corpus: Corpus) -> None:
-        """Note the recordings of those who withdrew: no copy of one may cross, whoever has it."""
+        """Note what there is of those who withdrew: no copy of it may cross, whoever has it."""
         signed = self._signers(corpus.name, corpus.dataset.read("segments", Segment))
+        told = set(corpus.dataset.provenance.get("withdrawn", ()))
+        here = {}
         for row in corpus.dataset.read("recordings", Recording):
             own = {self.people.find(corpus.name, row.signer_id)} - {None}
-            seen = signed.get(row.recording_id, set()) | own
-            if seen and seen <= self.people.withdrawn:
-                self.gone.add(row.content_sha256)
+            here[row.content_sha256] = signed.get(row.recording_id, set()) | own
+        for digest in sorted(told | here.keys()):
+            seen = here.get(digest, set())
+            if (seen or digest in told) and seen <= self.people.withdrawn:
+                self.gone.add(digest)
+            elif digest in told or seen & self.people.withdrawn:
+                self.parted.setdefault(digest, set()).add(corpus.name)
+        clips = {
+            clip.clip_id: clip for clip in corpus.dataset.read("clips", Clip)
+            if self.people.find(corpus.name, clip.signer_id) in self.people.withdrawn
+        }  # fmt: skip
+        self._lost_frames |= {c.frames_sha256 for c in clips.values() if c.frames_sha256}
+        if clips and (found := self._trace(corpus, clips)):
+            self._lost[corpus.name] = alike.Known()
+            self._lost[corpus.name].add(found)
 
     def _signers(self, name: str, segments: Iterable[Segment]) -> dict[str, set[str | None]]:
         """Recording → who signs on it."""
@@ -195,6 +229,11 @@ class _Merged:
                 self._drop("merge-recordings", row.recording_id, "K324",
                            f"{name}: its signer has withdrawn consent from a dataset that has it"
                            )  # fmt: skip
+            elif name not in self.parted.get(row.content_sha256, {name}):
+                refused[row.recording_id] = "K324"
+                self._drop("merge-recordings", row.recording_id, "K324",
+                           f"{name}: one of its signers has withdrawn consent from "
+                           f"{', '.join(sorted(self.parted[row.content_sha256]))}")  # fmt: skip
             elif row.recording_id not in signed:
                 self._unused(row.recording_id, f"{name}/{row.source_file}")
             elif twin is not None:
@@ -414,6 +453,7 @@ def _fingerprint(
                 "rendering": dict(corpus.rendering),
                 "stages": _books(corpus),
                 "pose_points": points_of(corpus),
+                "withdrawn": sorted(corpus.dataset.provenance.get("withdrawn", ())),
                 "tables": {t: sha256_file(corpus.dataset.path(t)) for t in _TABLES},
                 "packs": sorted(
                     p.relative_to(corpus.dataset.root).as_posix()
@@ -574,6 +614,8 @@ def _write(
             for name, digest in corpus.dataset.provenance.get("inputs", {}).items()
             if digest not in merged.gone  # a file may be named after its signer
         },
+        # As hashes alone: who withdrew is nobody in this dataset.
+        withdrawn={digest: [] for digest in sorted({*merged.gone, *merged.parted})},
         licence=strictest(text for texts in stated.values() for text in texts),
         merge_sha256=fingerprint,
     )  # fmt: skip

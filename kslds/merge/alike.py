@@ -140,7 +140,7 @@ def _trace(clip: Clip, frames: Frames) -> Trace | None:
 def _motion(picture: Floats) -> Floats:
     gained = picture[_LAG:] - picture[:-_LAG]
     # Most fields do not move, and what an encoder leaves in all of them would outweigh the rest.
-    return gained - np.clip(gained, -_NOISE, _NOISE)
+    return np.asarray(gained - np.clip(gained, -_NOISE, _NOISE), np.float32)
 
 
 def _energy(motion: Floats) -> Floats:
