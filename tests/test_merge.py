@@ -317,6 +317,27 @@ def test_a_table_aligns_the_signs(
     assert books["in"] == books["out"] + books["dropped"] == 11
 
 
+@pytest.mark.parametrize(
+    ("row", "nearest"),
+    [
+        ("ca,,Замoк", "the label 'замок'"),  # a Latin o, and a capital
+        ("ca,,к т о", "the label 'кто'"),
+        ("cb,,Замок", "the label 'Замок!'"),
+        ("ca,кто,", "the label 'кто'"),  # in the wrong column
+        ("ca,zamok_,", "the gloss_id 'zamok'"),
+        ("ca,,слон", None),
+    ],
+)
+def test_what_a_row_of_the_table_may_mean_is_named(
+    labelled: Path, tmp_path: Path, row: str, nearest: str | None
+) -> None:
+    table = sheet(tmp_path / "signs.csv", "corpus,gloss_id,label,merged_id", f"{row},x")
+    folders = [labelled / name / "dataset" for name in ("ca", "cb")]
+    dataset = merged(tmp_path / "out", *folders, map=table)
+    (found,) = [i.message for i in dataset.read("issues", Issue) if i.code == "K705"]
+    assert found.partition("; nearest: ")[2] == (nearest or "")
+
+
 def test_signs_that_the_table_lacks_can_stop_the_merge(
     lab: Path, school: Path, tmp_path: Path
 ) -> None:
@@ -801,7 +822,10 @@ def test_what_is_wrong_with_licences_is_said(lab: Path, school: Path, tmp_path: 
     dataset = merged(tmp_path / "out", *copies)
     messages = [i.message for i in dataset.read("issues", Issue) if i.code in ("K706", "K707")]
     assert "lab is under CC-BY-SA-4.0, school under CC-BY-NC-SA-4.0" in "".join(messages)
-    assert "school: no licence is stated (1 recording(s))" in messages
+    assert (
+        "school: no licence is stated (1 recording(s)); their clips may not be passed on"
+        in messages
+    )
     assert dataset.provenance["licence"] is None
     (_, of_school) = dataset.provenance["merged_from"]
     assert of_school["licences"] == [None, "CC-BY-NC-SA-4.0"]

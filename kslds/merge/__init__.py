@@ -43,6 +43,7 @@ from kslds.merge.names import (
     joined,
     one_key_each,
     read_map,
+    strange,
     who_is_who,
 )
 from kslds.merge.poses import common, points_of
@@ -115,25 +116,36 @@ class _Merged:
         self.rows_in["merge-segments"] += len(segments)
         shown = {c.clip_id: c for c in clips.values() if c.recording_id not in refused}
         found = self._trace(corpus, shown)
-        pairs = self._pairs(self._known, name, found)
+        self._tell_not_compared(name, len(shown) - len(found))
         lost: dict[str, alike.Pair] = {}
         for owner, known in self._lost.items():
             lost |= self._pairs(known, name, found) if owner != name else {}
-        for segment in segments:
-            clip = clips.get(segment.segment_id)
-            verdict = self._verdict(name, segment, clip, refused=refused, ledger=ledger)
-            if verdict is None and clip is not None and (
-                clip.clip_id in lost or clip.frames_sha256 in self._lost_frames
-            ):  # fmt: skip
-                verdict = "K324", "its clip shows what one of somebody who has withdrawn does"
-            if verdict is None and clip is not None and clip.clip_id in pairs:
-                verdict = self._changed(name, segment, pairs[clip.clip_id])
-            if verdict is not None:
-                self._drop("merge-segments", segment.segment_id, verdict[0],
-                           f"{name}/{segment.source}: {verdict[1]}")  # fmt: skip
-            elif clip is not None:
-                self._add_clip(name, segment, clip, signs=signs)
-        self._known.add([trace for trace in found if trace.clip.clip_id in self.clips])
+        # What was merged before may hold the same twice, of two datasets.
+        rows = dataset.read("recordings", Recording)
+        origin = {row.recording_id: row.corpus or "" for row in rows}
+        for of in sorted(set(origin.values())):
+            here = [t for t in found if origin[t.clip.recording_id] == of]
+            pairs = self._pairs(self._known, name, here)
+            for segment in (s for s in segments if origin[s.recording_id] == of):
+                clip = clips.get(segment.segment_id)
+                verdict = self._verdict(name, segment, clip, refused=refused, ledger=ledger)
+                if verdict is None and clip is not None:
+                    gone = clip.clip_id in lost or clip.frames_sha256 in self._lost_frames
+                    verdict = self._seen(name, segment, pairs.get(clip.clip_id), gone=gone)
+                if verdict is not None:
+                    self._drop("merge-segments", segment.segment_id, verdict[0],
+                               f"{name}/{segment.source}: {verdict[1]}")  # fmt: skip
+                elif clip is not None:
+                    self._add_clip(name, segment, clip, signs=signs)
+            self._known.add([trace for trace in here if trace.clip.clip_id in self.clips])
+
+    def _tell_not_compared(self, corpus: str, number: int) -> None:
+        if number and self.signs_of.options.similar != "ignore":
+            self.issues.append(
+                issue("K712", table="clips", key=corpus,
+                       message=f"{corpus}: {number} clip(s) could not be compared with those of "
+                       f"other datasets: shorter than {alike.MIN_MS} ms, or nothing moves")
+            )  # fmt: skip
 
     def _trace(self, corpus: Corpus, clips: Mapping[str, Clip]) -> list[alike.Trace]:
         if self.signs_of.options.similar == "ignore":
@@ -153,8 +165,14 @@ class _Merged:
         pairs = known.find(found, stage=f"match {name}", progress=self.step)
         return {pair.other.clip_id: pair for pair in pairs}
 
-    def _changed(self, corpus: str, segment: Segment, pair: alike.Pair) -> tuple[str, str] | None:
-        """What becomes of a clip that shows the same as one that is here, in other bytes."""
+    def _seen(
+        self, corpus: str, segment: Segment, pair: alike.Pair | None, *, gone: bool
+    ) -> tuple[str, str] | None:
+        """What becomes of a clip that shows the same as another, in other bytes."""
+        if gone:
+            return "K324", "its clip shows what one of somebody who has withdrawn does"
+        if pair is None:
+            return None
         twin = self.clips[pair.one.clip_id]
         if not pair.whole or self.signs_of.options.similar == "warn":
             self._alike[twin.recording_id, segment.recording_id].append(pair)
@@ -164,7 +182,7 @@ class _Merged:
             f"{self.owner[twin.recording_id]} does{', mirrored' if pair.mirrored else ''}"
         )
         signer_id = self.people.find(corpus, segment.signer_id)
-        self._same_person(twin.signer_id, signer_id, reason=reason, key=segment.recording_id)
+        self._same_person(twin.signer_id, signer_id, reason=reason, key=twin.recording_id)
         here = [s for s in self._signed[twin.recording_id] if s.segment_id == twin.segment_id]
         self._label_twice(here, corpus, segment)
         return "K709", reason
@@ -258,6 +276,17 @@ class _Merged:
     def _unused(self, recording_id: str, file: str) -> None:
         self._drop("merge-recordings", recording_id, "K109", f"no clip of {file} crosses")
 
+    def take_issues(self, corpus: Corpus) -> None:
+        """Keep what a merge before this one said of copies that it left out."""
+        if "merged_from" not in corpus.dataset.provenance:
+            return
+        here = {*self.recordings, *(segment.segment_id for segment in self.segments)}
+        self.issues += [
+            dataclasses.replace(row, message=f"in {corpus.name}: {row.message}")
+            for row in corpus.dataset.read("issues", Issue)
+            if row.code in ("K702", "K708") and row.key in here
+        ]
+
     def leave_unused(self) -> None:
         """Drop the recordings of which no clip has crossed."""
         used = {clip.recording_id for clip in self.clips.values()}
@@ -335,7 +364,8 @@ class _Merged:
         twin = self._frames.get(clip.frames_sha256 or "")
         if twin is not None and twin[0] != corpus:
             reason = f"its clip {clip.clip_id} has the same frames as {twin[1].clip_id}"
-            self._same_person(twin[1].signer_id, signer_id, reason=reason, key=clip.recording_id)
+            other = twin[1].recording_id
+            self._same_person(twin[1].signer_id, signer_id, reason=reason, key=other)
             self._label_twice([twin[2]], corpus, segment)
             return "K704", f"{reason} of {twin[0]}"
         if segment.gloss_id is not None and self.signs_of.find(corpus, segment) is None:
@@ -523,6 +553,8 @@ def merge(
     merged.tell_unlike()
     merged.tell_alike()
     merged.leave_unused()
+    for corpus in corpora:
+        merged.take_issues(corpus)
     if merged.unmapped and options.unmapped == "error":
         shown = ", ".join(f"{g} of {c}" for c, g in sorted(merged.unmapped)[:5])
         raise UsageError(
@@ -566,18 +598,15 @@ def _write(
     dataset: Dataset, merged: _Merged, *, corpora: Sequence[Corpus], fingerprint: str
 ) -> None:
     stated: dict[str, Counter[str | None]] = {corpus.name: Counter() for corpus in corpora}
+    of_each: dict[str, Counter[str | None]] = defaultdict(Counter)
     for row in merged.recordings.values():
         stated[merged.owner[row.recording_id]][row.licence] += 1
-    strange = sorted(set(merged.signs_of.mapped) - merged.signs_of.used)
+        of_each[row.corpus or ""][row.licence] += 1
     issues = [
         *merged.issues,
-        *terms.told(stated),
-        *(
-            issue("K705", table="signs", key=value,
-                   message=f"{corpus} has no clip of the {column} {value!r} that the table maps")
-            for corpus, column, value in strange
-        ),
-    ]  # fmt: skip
+        *terms.told(of_each),
+        *strange(merged.signs_of, corpora=corpora),
+    ]
     dataset.open_books()
     dataset.write("signers", merged.people.signers)
     dataset.write("signs", merged.signs.values())

@@ -39,6 +39,8 @@ _HINT_SIDE = 8  # and where moments are looked for
 _STEP_MS = 40
 _LAG = 4  # steps
 _SHARED = 10  # steps that two clips have in common at least, besides the lag
+MIN_MS = (_LAG + _SHARED) * _STEP_MS
+"""Shorter clips are not compared."""
 _MOMENTS = 4  # of each clip
 _NOISE = 1.5  # grey levels that are taken off every change
 _MOVING = 0.5  # grey levels that a field changes by in a moment, on average

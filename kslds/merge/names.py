@@ -7,10 +7,12 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rapidfuzz import fuzz, process
 
 from kslds import schema
 from kslds.codes import CODES
@@ -20,6 +22,7 @@ from kslds.manifest import (
     Dataset,
     key_of,
 )
+from kslds.orthography import TO_CYRILLIC, fold, fold_yo
 from kslds.schema import Issue, Segment, Sign, Signer
 
 MAX_NAME = 40
@@ -252,6 +255,37 @@ def read_map(path: str | None, *, corpora: Sequence[Corpus]) -> dict[tuple[str, 
                 hint="Keep one of the rows.",
             )
     return found
+
+
+def strange(signs: Signs, *, corpora: Sequence[Corpus]) -> Iterator[Issue]:
+    """Rows of the table that no clip which crosses needed, with what may have been meant."""
+    unused = sorted(set(signs.mapped) - signs.used)
+    for corpus in corpora:
+        rows = [(column, value) for name, column, value in unused if name == corpus.name]
+        if not rows:
+            continue
+        segments = corpus.dataset.arrow("segments")
+        there = sorted(
+            (column, value)
+            for column in ("gloss_id", "label")
+            for value in segments[column].unique().to_pylist()
+            if value is not None
+        )
+        looks = [_look(value) for _, value in there]
+        for column, value in rows:
+            text = f"{corpus.name} has no clip of the {column} {value!r} that the table maps"
+            near = process.extract(_look(value), looks, scorer=fuzz.ratio, score_cutoff=60)
+            if near and (column, value) not in there:
+                # Where several look the same, that of the same letters.
+                best = max(near, key=lambda n: (n[1], fuzz.ratio(value, there[n[2]][1])))
+                text += "; nearest: the {} {!r}".format(*there[best[2]])
+            yield issue("K705", table="signs", key=value, message=text)
+
+
+def _look(text: str) -> str:
+    """What a label looks like, whatever its letter case, blanks and the alphabet of a letter."""
+    letters = "".join(re.findall(r"[^\W_]", text))
+    return fold_yo(fold(letters.translate(TO_CYRILLIC)))
 
 
 def _check_there(path: str, *, what: str) -> None:
