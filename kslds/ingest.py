@@ -663,7 +663,13 @@ def _attach_poses(found: _Recordings, folder: str | None) -> list[str]:
     """Fill in which recordings have poses; returns the names of the points."""
     if folder is None:
         return []
-    poses = pose.attach(Path(folder), recordings=found.rows.values(), timings=found.timings)
+    kept = {key: row.source_file for key, row in found.rows.items()}
+    poses = pose.attach(
+        Path(folder),
+        recordings=found.rows.values(),
+        timings=found.timings,
+        copies={n: kept[key] for n, key in found.by_name.items() if n != kept[key]},
+    )
     found.rows |= {row.recording_id: row for row in poses.recordings}
     found.issues += [
         _issue(code, table="recordings", key=name, message=message)

@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 import kslds
-from kslds import pack, report, schema, split
+from kslds import pack, release, report, schema, split
 from kslds import recipe as recipes
 from kslds.commands.merge import merge as command
 from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, UsageError
@@ -168,6 +168,11 @@ def test_merged_split_sharded_and_loaded(lab: Path, school: Path, tmp_path: Path
     # The common recording and the common clip have signers of two names: said.
     assert len([i for i in dataset.read("issues", Issue) if i.code == "K702"]) == 2
     assert dataset.verify() > 0
+    short = [i.message for i in dataset.read("issues", Issue) if i.code == "K712"]
+    assert short == [
+        f"{name}: {number} clip(s) could not be compared with those of other datasets: shorter "
+        "than 560 ms, or nothing moves" for name, number in (("lab", 5), ("school", 4))
+    ]  # fmt: skip
 
     people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,anna,p1",
                    "school,cora,p1", "lab,dana,p2", "school,bek,p2", "lab,bek,p2")  # fmt: skip
@@ -283,6 +288,31 @@ def test_a_merged_dataset_can_be_merged(lab: Path, school: Path, tmp_path: Path)
     assert found["both/lab/a.mp4"] == ("both/lab", "CC-BY-4.0")
     (from_both, _) = again.provenance["merged_from"]
     assert from_both["licences"] == ["CC-BY-4.0", "CC-BY-NC-4.0"]
+
+
+def test_what_a_merged_dataset_holds_twice_is_found_again_and_what_was_said_stays(
+    altered: Path, lab: Path, school: Path, tmp_path: Path
+) -> None:
+    folders = [altered / name / "dataset" for name in ("one", "two")]
+    both = merged(tmp_path / "both", *folders)
+    exact = merged(tmp_path / "exact", lab, school, name="exact")
+    again = merged(tmp_path / "again", both.root, exact.root, name="again")
+    said = sorted(i.message for i in again.read("issues", Issue) if i.code == "K709")
+    assert [text.partition(":")[0] for text in said] == [
+        "both/two/cut.mkv shows what both/one/r1.mp4 does",
+        "both/two/mirrored.avi shows what both/one/r2.mp4 does, mirrored",
+        "both/two/small.mp4 shows what both/one/r0.mp4 does",
+    ]
+    twice = sorted(i.message for i in again.read("issues", Issue) if i.code == "K702")
+    assert len(twice) == 2
+    assert all(text.startswith("in exact: ") for text in twice)
+    # Nothing of it is lost a merge later, and the copies can still be left out.
+    left = merged(tmp_path / "left", again.root, lab, name="left", similar="drop")
+    dropped = [d for d in left.read("dropped", Dropped) if d.code == "K709"]
+    assert len(dropped) == 3
+    assert len(left.clips) == len(again.clips) - 3
+    said = [i.message for i in left.read("issues", Issue) if i.code == "K702"]
+    assert sum("in again: in exact: " in text for text in said) == 2
 
 
 # --------------------------------------------------------------------------- signs
@@ -832,7 +862,69 @@ def test_what_is_wrong_with_licences_is_said(lab: Path, school: Path, tmp_path: 
     assert "not stated, CC-BY-NC-SA-4.0" in report.report(dataset).read_text(encoding="utf-8")
 
 
+def test_what_has_no_licence_may_not_be_passed_on(lab: Path, school: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "school"
+    shutil.copytree(school, copy)
+    rows = Dataset(copy).read("recordings", Recording)
+    Dataset(copy).write("recordings", [dataclasses.replace(row, licence=None) for row in rows])
+    Dataset(copy).update_provenance(licence=None)
+    (tmp_path / "recipe.toml").write_text(
+        f"""name = "all"
+licence = "CC-BY-4.0"
+[merge]
+datasets = ["{lab}", "{copy}"]
+[split]
+fractions = {{ train = 0.5, test = 0.5 }}
+"""
+    )
+    dataset = recipes.build(recipes.read(tmp_path / "recipe.toml"), out=tmp_path / "out")
+    assert dataset.provenance["licence"] is None
+    messages = [i.message for i in dataset.read("issues", Issue) if i.code in ("K707", "K710")]
+    assert sorted(messages) == [
+        "school: no licence is stated (2 recording(s)); their clips may not be passed on",
+        "the recipe states CC-BY-4.0 for all, but some recordings are without a licence",
+    ]
+    page = (dataset.root / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "not stated: what has none may not be passed on" in page
+    found = {
+        (s["corpus"], s["licence"] or None)
+        for side in ("train", "test") for s in kslds.load(str(dataset.root), split=side)
+    }  # fmt: skip
+    assert found == {("lab", "CC-BY-4.0"), ("school", None)}
+    wrong = "licence of 2 recording.s. of school is not known: what has none may not be passed on"
+    with pytest.raises(UsageError, match=wrong) as error:
+        release.licences(dataset, release.read_release(dataset))
+    assert "build that dataset and merge again" in str(error.value)
+
+
+def test_the_card_states_the_licence_of_all(lab: Path, school: Path, tmp_path: Path) -> None:
+    dataset = merged(tmp_path / "out", lab, school)
+    split.split(dataset, options=recipes.of(dataset).split)
+    recipes.run_shard(dataset, recipes.of(dataset))
+    card = release.card(dataset, repo="org/name", tag="v1")
+    assert "license: cc-by-nc-4.0\n" in card
+    assert (
+        "Each clip is under the licence that its sample states: CC-BY-4.0, CC-BY-NC-4.0. "
+        "Whoever uses all of them keeps to CC-BY-NC-4.0."
+    ) in card
+
+
 # --------------------------------------------------------------------------- the command
+
+
+def test_a_merge_that_is_refused_leaves_nothing(lab: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    run = CliRunner()
+    for out in (tmp_path / "out", tmp_path / "above" / "out"):
+        result = run.invoke(app, [str(lab), str(lab), "--out", str(out)])
+        assert result.exit_code == 2, result.output
+        assert "2 datasets are called 'lab'" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    # A folder that was there stays, and so does all that is in it.
+    (tmp_path / "mine" / "notes").mkdir(parents=True)
+    run.invoke(app, [str(lab), str(lab), "--out", str(tmp_path / "mine")])
+    assert [p.name for p in (tmp_path / "mine").rglob("*")] == ["notes"]
 
 
 def test_the_command(lab: Path, school: Path, tmp_path: Path) -> None:
@@ -963,6 +1055,7 @@ def test_still_and_short_clips_are_not_compared(altered: Path) -> None:
         assert known.find([unusable]) == known.find([first]) == []
     known = Known()
     known.add([first])
+    assert known.find([dataclasses.replace(first, picture=first.picture[7:20])]) == []  # 520 ms
     (pair,) = known.find([dataclasses.replace(first, picture=first.picture[7:40])])
     assert (pair.shared_ms, pair.mirrored) == (33 * 40, False)
 

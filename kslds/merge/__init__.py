@@ -266,6 +266,7 @@ class _Merged:
                     signer_id=signer_id,
                     session_id=joined(name, row.session_id) if row.session_id else None,
                     licence=row.licence or corpus.licence,
+                    pose_file=f"{name}/{row.pose_file}" if row.pose_file else None,
                     corpus=f"{name}/{row.corpus}" if row.corpus else name,
                 )
                 self.owner[row.recording_id] = name
@@ -566,6 +567,11 @@ def merge(
 
     poses, unlike = common(corpora)
     merged.issues += unlike
+    if poses is None:
+        merged.recordings = {
+            key: dataclasses.replace(row, pose_file=None, pose_sha256=None)
+            for key, row in merged.recordings.items()
+        }
     folder = dataset.root / "clips"
     made: set[Path] = set()
     for corpus in corpora:

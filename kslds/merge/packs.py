@@ -12,7 +12,7 @@ from kslds import pack, pose
 from kslds.engine import Progress
 from kslds.manifest import canonical_json, write_atomic
 from kslds.merge.names import Corpus
-from kslds.merge.poses import Skeleton
+from kslds.merge.poses import Skeleton, points_of
 from kslds.schema import Clip
 
 
@@ -36,7 +36,7 @@ def take(
             chosen = shown & kept.keys()
             if not chosen:
                 continue
-            added = None if any(m.field == pose.FIELD for m in members) else poses
+            added = None if points_of(corpus) else poses
             if chosen == shown and added is None:
                 target = folder / encoding / tar.name
                 _link(tar, target)
@@ -75,7 +75,8 @@ def _write_some(
         return
     with pack.PackReader(tar) as reader, pack.writing(target) as writer:
         for m in reader.members:
-            if m.key in clips:
+            # A merge in which no poses crossed may have linked packs with some.
+            if m.key in clips and (poses is None or m.field != pose.FIELD):
                 writer.add(m.key, field=m.field, data=reader.read(m.key, field=m.field))
         if poses is not None:
             for key, clip in sorted(clips.items()):
