@@ -23,7 +23,7 @@ from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, UsageE
 from kslds.licences import LICENCES, combine, licence_kind, strictest
 from kslds.manifest import Dataset
 from kslds.merge import MergeOptions
-from kslds.merge.alike import Known, traces
+from kslds.merge.alike import Known, Trace, traces
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Signer
 from kslds.shards import ShardOptions
 from tests.painting import ffmpeg, record
@@ -1058,6 +1058,47 @@ def test_still_and_short_clips_are_not_compared(altered: Path) -> None:
     assert known.find([dataclasses.replace(first, picture=first.picture[7:20])]) == []  # 520 ms
     (pair,) = known.find([dataclasses.replace(first, picture=first.picture[7:40])])
     assert (pair.shared_ms, pair.mirrored) == (33 * 40, False)
+
+
+def sign(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
+    """2 s of 16 × 16 fields: two hands rise from where they rest, move, and go back."""
+    y, x = np.mgrid[0:16, 0:16]
+    t = np.arange(50) / 25
+    up = np.clip(t / 0.5, 0, 1) * np.clip((t[-1] - t) / 0.5, 0, 1)
+    picture = np.broadcast_to(wall, (50, 16, 16))
+    for side in (5, 10):
+        turns, begins = rng.uniform(0.3, 1.6, 2), rng.uniform(0, 6, 2)
+        a, b = np.sin(2 * np.pi * np.outer(turns, t) + begins[:, None])
+        place = side + up * (rng.uniform(-2, 2) + a), 14 - up * (rng.uniform(5, 9) + b)
+        across, down = (p[:, None, None] for p in place)
+        hand = np.exp(-(((x - across) / 1.3) ** 2) - ((y - down) / 1.6) ** 2)
+        picture = picture * (1 - hand) + 200 * hand
+    return picture.reshape(50, 256)
+
+
+def test_copies_are_found_among_many_clips(altered: Path) -> None:
+    # So many that a moment is looked for among those that are most like it only.
+    rng = np.random.default_rng(5)
+    walls = rng.integers(40, 110, (10, 16, 16))
+    clip = Dataset(altered / "one" / "dataset").read("clips", Clip)[0]
+
+    def trace(name: str, picture: np.ndarray) -> Trace:
+        changed = dataclasses.replace(clip, clip_id=name)
+        return Trace(clip=changed, picture=picture.astype(np.float16))
+
+    pictures = [sign(rng, walls[n % 10]) for n in range(3200)]
+    known = Known()
+    known.add([trace(f"k{n}", picture) for n, picture in enumerate(pictures)])
+    copies = []
+    for n in range(0, 3200, 40):
+        copy = pictures[n] * rng.uniform(0.9, 1.1) + rng.normal(0, 1, (50, 256))
+        mirrored = copy.reshape(50, 16, 16)[:, :, ::-1].reshape(50, 256)
+        copies += [trace(f"c{n}", copy[8:40]), trace(f"m{n}", mirrored)]
+    copies += [trace(f"new{n}", sign(rng, walls[n % 10])) for n in range(40)]
+    found = {p.other.clip_id: (p.one.clip_id, p.mirrored) for p in known.find(copies)}
+    assert len(found) >= 158  # of 160
+    assert all(name[1:] == twin[1:] and (name[0] == "m") == mirrored
+               for name, (twin, mirrored) in found.items())  # fmt: skip
 
 
 def test_changed_recordings_are_found_in_jpeg_as_well(altered: Path, tmp_path: Path) -> None:
