@@ -614,8 +614,8 @@ _warning(
 _warning(
     "K711",
     "poses do not go together",
-    "Datasets have poses of other points, or of other numbers for a point; the merged dataset has "
-    "none.",
+    "Datasets have poses of other points, or of other numbers for a point, and the merged dataset "
+    "has none; or of a recording that two datasets have, that which stays is without poses.",
     "Make the poses of all recordings with the same model, and build the datasets again.",
 )
 _info(

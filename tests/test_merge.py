@@ -743,6 +743,30 @@ def test_without_a_lexicon_labels_are_put_together_as_written(
     assert files["s"] == {"ca/ca.mp4", "cb/cb.mp4"}
 
 
+def test_numbers_of_classes_stay_apart(tmp_path: Path) -> None:
+    options = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
+    for name, filters in (("pa", "null"), ("pb", "hflip")):
+        (tmp_path / name / "media").mkdir(parents=True)
+        record(tmp_path / name / "media" / f"{name}.mp4", num_frames=40, options=options,
+               filters=filters)  # fmt: skip
+    record(tmp_path / "pa" / "media" / "x.mp4", num_frames=20, options=options, filters="vflip")
+    shutil.copy(tmp_path / "pa" / "media" / "x.mp4", tmp_path / "pb" / "media" / "x.mp4")
+    for name in ("pa", "pb"):
+        rows = [
+            (f"{name}.mp4", "41", 0, "s"),
+            (f"{name}.mp4", "да", 15, "s"),
+            ("x.mp4", "41", 2, "s"),
+        ]
+        build(tmp_path / name, rows, name=name, licence="CC0-1.0", lexicon=None)
+    folders = [tmp_path / name / "dataset" for name in ("pa", "pb")]
+    dataset = merged(tmp_path / "out", *folders, labels="together")
+    assert set(dataset.clips["gloss_id"]) == {"pa-41", "pb-41", "da"}
+    assert "K708" not in set(dataset.issues["code"])
+    table = sheet(tmp_path / "signs.csv", "corpus,label,merged_id", "pa,41,x", "pb,41,x")
+    dataset = merged(tmp_path / "mapped", *folders, labels="together", map=table)
+    assert set(dataset.clips["gloss_id"]) == {"x", "da"}
+
+
 def test_two_labels_of_one_recording_are_named(labelled: Path, tmp_path: Path) -> None:
     roots = [labelled / name / "dataset" for name in ("ca", "cb")]
     for labels in ("together", "apart"):

@@ -539,3 +539,15 @@ def test_poses_that_changed_after_they_were_read_are_refused(tmp_path: Path) -> 
     with pytest.raises(IncompleteDataset, match=r"the poses a\.pose changed since"):
         recipes.run_resize(dataset, recipe)
     assert not tar.exists()
+
+
+def test_poses_of_a_copy_that_does_not_cross_are_told(tmp_path: Path) -> None:
+    rows = "first.mp4,yes,4,14,frame,s1\n"
+    one = in_part(tmp_path / "first", "first", rows=rows, pattern="null", points=None)
+    two = in_part(tmp_path / "second", "second", rows=rows.replace("first", "second"),
+                  pattern="null", points=3)  # fmt: skip
+    dataset = merged_of(tmp_path, one, two)
+    (found,) = [i for i in dataset.read("issues", Issue) if i.code == "K711"]
+    assert found.message == (
+        "second/second.mp4 holds the same bytes as first/first.mp4, and has poses, which that has not"
+    )

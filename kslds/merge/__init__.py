@@ -259,6 +259,11 @@ class _Merged:
                 reason = f"{name}/{row.source_file} holds the same bytes as {twin.source_file}"
                 self._drop("merge-recordings", row.recording_id, "K701", reason)
                 self._same_person(twin.signer_id, signer_id, reason=reason, key=row.recording_id)
+                if row.pose_file and not twin.pose_file:
+                    self.issues.append(
+                        issue("K711", table="recordings", key=row.recording_id,
+                               message=f"{reason}, and has poses, which that has not")
+                    )  # fmt: skip
             else:
                 merged = dataclasses.replace(
                     row,

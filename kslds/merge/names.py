@@ -165,6 +165,8 @@ class Signs:
         first, second = (self.mapped[row] if row else None for row in rows)
         if first and second:
             return first != second
+        if not (first or second) and one[1].label is not None and one[1].label == other[1].label:
+            return False  # a number of a class too, where both have the recording
         a, b = self._meant(*one), self._meant(*other)
         return a != b and (first or a) != (second or b)
 
@@ -176,6 +178,7 @@ def one_key_each(corpora: Sequence[Corpus]) -> dict[tuple[str, str], str]:
     no spelling. A sign that was made of a label is that of an entry which alone has the label
     among its spellings, else of the same label as written: its key says nothing, since each
     corpus gives the plain one to the first of several labels that are spelled alike in ASCII.
+    A label without a letter is the number of a class, which says nothing in another corpus.
     """
     entries: dict[str, set[str]] = {}
     found: dict[tuple[str, str], str] = {}
@@ -201,6 +204,12 @@ def one_key_each(corpora: Sequence[Corpus]) -> dict[tuple[str, str], str]:
             spelling[word].append(key)
     # Where a plain key is free, the label that has it in the first corpus keeps it.
     for label, places in labels.items():
+        if not any(map(str.isalpha, label)):
+            for where in places:
+                key = joined(*where)
+                found[where] = key if key not in used else _hashed(key, label)
+                used.add(found[where])
+            continue
         of = spelling.get(label, [])
         free = (key for _, key in places if key not in used)
         key = of[0] if len(of) == 1 else next(free, None) or _hashed(places[0][1], label)
