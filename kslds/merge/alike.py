@@ -194,6 +194,8 @@ class Known:
         self, found: Sequence[Trace], *, stage: str = "match", progress: Progress | None = None
     ) -> list[Pair]:
         """Clips among these that are also in others: for each, the one it shares most with."""
+        if not self._traces:
+            return []
         index = _Index(_Moments.of(self._traces, steps=_moving))
 
         def look(first: int) -> list[Pair]:
