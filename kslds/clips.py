@@ -460,6 +460,17 @@ def _render(job: _Job) -> None:
             f"{job.recording.source_file} changed since it was ingested.",
             hint="Run: kslds ingest … again.",
         )
+    if job.pose_path is not None:
+        # The pack is named by the hash that the poses had.
+        try:
+            same = pose.content_sha256(job.pose_path) == job.recording.pose_sha256
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            raise IncompleteDataset(
+                f"the poses {job.recording.pose_file} changed since they were ingested.",
+                hint="Run: kslds ingest … again.",
+            )
     with suppress(_Damaged):
         _write_packs(job, job.clips, encodings=missing)
         return

@@ -247,6 +247,13 @@ _info(
     "has a translation of its own.",
     "Nothing, or make segments of such parts: see the adapter's options.",
 )
+_warning(
+    "K139",
+    "recording of somebody who withdrew",
+    "An earlier build knew this recording, maybe under another name, as one of a signer who has "
+    "withdrawn consent since; now its rows name others.",
+    "Watch it. Correct the signer of its rows, or delete the recording if the signer is seen.",
+)
 _info(
     "K141",
     "merged into a consensus segment",
@@ -587,8 +594,8 @@ _warning(
 _warning(
     "K707",
     "licence not known",
-    "The licence is not stated, or is not one whose terms kslds knows. Whether it goes with the "
-    "licences of the other datasets is not known.",
+    "The licence is not stated, so that the clips may not be passed on; or it is not one whose "
+    "terms kslds knows, and whether it goes with the licences of the other datasets is not known.",
     "State it in the recipe of the dataset, by its SPDX identifier if it has one.",
 )
 _warning(
@@ -601,22 +608,31 @@ _warning(
 _warning(
     "K709",
     "recordings that show the same",
-    "Recordings of two datasets are one, made smaller, cut, encoded anew or mirrored.",
+    "Recordings of two datasets are one, made smaller, cut, encoded anew or mirrored. So may those "
+    "of a dataset be that was merged before.",
     'Watch both. Set similar to "drop" to keep one; if both stay, say in the table of the same '
     "signers who is one person: else that person may be on two sides of a split.",
 )
 _warning(
     "K710",
     "licence asks for less",
-    "The recipe of a merged dataset states a licence that asks for less than the recordings' own.",
+    "The recipe of a merged dataset states a licence that asks for less than the recordings' own, "
+    "or for some that are without one.",
     "State the one that the recordings have together, or ask those who hold the rights.",
 )
 _warning(
     "K711",
     "poses do not go together",
-    "Datasets have poses of other points, or of other numbers for a point; the merged dataset has "
-    "none.",
+    "Datasets have poses of other points, or of other numbers for a point, and the merged dataset "
+    "has none; or of a recording that two datasets have, that which stays is without poses.",
     "Make the poses of all recordings with the same model, and build the datasets again.",
+)
+_info(
+    "K712",
+    "clips not compared",
+    "Clips are too short to be compared with those of other datasets, or nothing moves in them: "
+    "only copies with the same bytes or frames are found of these.",
+    "Nothing, or see to it that the datasets do not share recordings.",
 )
 
 

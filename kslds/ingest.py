@@ -366,6 +366,8 @@ class _Segments:
     """recording_id → sessions that its rows name."""
     written: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """signer_id → the ways in which rows write the signer."""
+    withdrawn: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """recording_id → signers of its rows who have withdrawn consent."""
     num_read: int = 0
 
 
@@ -425,7 +427,8 @@ def _read_segments(
             segment = _segment(row, bounds, recording.recording_id)
             if segment.signer_id:
                 result.written[segment.signer_id].add(_clean(row.signer) or "")
-            if segment.signer_id in withdrawn:
+            if segment.signer_id is not None and segment.signer_id in withdrawn:
+                result.withdrawn[segment.recording_id].add(segment.signer_id)
                 raise Problem("K324", f"signer {segment.signer_id} has withdrawn consent")
             if segment.segment_id in result.rows:
                 twin = result.rows[segment.segment_id].source
@@ -533,6 +536,14 @@ def ingest(
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
     issues += _signer_issues(segments.written, file=options.signers, listed=listed)
+    gone = signers_file.seen_before(dataset.provenance.get("withdrawn", {}), signers=signers)
+    for row in found.rows.values():
+        now = segments.withdrawn.get(row.recording_id, set())
+        known = gone.setdefault(row.content_sha256, set())
+        if used[row.recording_id] and known - now:
+            message = f"{row.source_file}: {', '.join(sorted(known - now))} has withdrawn from it"
+            issues.append(_issue("K139", table="recordings", key=row.source_file, message=message))
+        known |= now
     dataset.write("recordings", found.rows.values())
     dataset.write("timings", found.timings.values())
     dataset.write("segments", segments.rows.values())
@@ -561,7 +572,8 @@ def ingest(
             dropped=no_place,
         )
     inputs = _hashes(found, files)
-    dataset.update_provenance(inputs=inputs, pose_points=points)
+    noted = {digest: sorted(keys) for digest, keys in sorted(gone.items()) if keys}
+    dataset.update_provenance(inputs=inputs, pose_points=points, withdrawn=noted)
 
 
 def _signer_issues(
@@ -617,7 +629,13 @@ def _attach_poses(found: _Recordings, folder: str | None) -> list[str]:
     """Fill in which recordings have poses; returns the names of the points."""
     if folder is None:
         return []
-    poses = pose.attach(Path(folder), recordings=found.rows.values(), timings=found.timings)
+    kept = {key: row.source_file for key, row in found.rows.items()}
+    poses = pose.attach(
+        Path(folder),
+        recordings=found.rows.values(),
+        timings=found.timings,
+        copies={n: kept[key] for n, key in found.by_name.items() if n != kept[key]},
+    )
     found.rows |= {row.recording_id: row for row in poses.recordings}
     found.issues += [
         _issue(code, table="recordings", key=name, message=message)

@@ -154,6 +154,8 @@ class Dataset:
 
     def __init__(self, root: str | os.PathLike[str], *, create: bool = False) -> None:
         self.root = Path(root)
+        folders = (self.root / "tables", self.root, *self.root.parents) if create else ()
+        self._made = [folder for folder in folders if not folder.exists()]
         if create and self.root.exists() and not self.root.is_dir():
             raise UsageError(
                 f"{self.root} is a file, not a folder.", hint="Name another folder with --out."
@@ -405,7 +407,8 @@ class Dataset:
     def lock(self) -> Iterator[None]:
         """Keep a second process from writing to the dataset at the same time.
 
-        What a killed process left half-written is deleted.
+        What a killed process left half-written is deleted; so is the folder, if an error ends
+        the block before anything is in it.
 
         Raises:
             UsageError: Another process holds it.
@@ -423,7 +426,21 @@ class Dataset:
                     shutil.rmtree(leftover)
                 else:
                     leftover.unlink()
-            yield
+            try:
+                yield
+            except BaseException:
+                self._leave_nothing()
+                raise
+
+    def _leave_nothing(self) -> None:
+        """Delete the folders that were made for the dataset, if nothing is in them yet."""
+        lock = self.root / ".lock"
+        if self._made and not any(p != lock and not p.is_dir() for p in self.root.rglob("*")):
+            lock.unlink()
+            for folder in self._made:
+                if any(folder.iterdir()):
+                    break
+                folder.rmdir()
 
 
 _AGAIN = "Run: kslds build … again."

@@ -15,8 +15,8 @@ import os
 import re
 import struct
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
@@ -357,7 +357,11 @@ class Attached:
 
 
 def attach(
-    folder: Path, *, recordings: Iterable[Recording], timings: Mapping[str, Timing]
+    folder: Path,
+    *,
+    recordings: Iterable[Recording],
+    timings: Mapping[str, Timing],
+    copies: Mapping[str, str],
 ) -> Attached:
     """Find the poses of recordings, and read each once to see that they fit.
 
@@ -367,6 +371,8 @@ def attach(
         folder: See `find`.
         recordings: The recordings.
         timings: recording_id → its timestamps.
+        copies: Names of files with the same bytes as a recording → its name. Their poses are
+            those of a recording that has none under its own.
 
     Raises:
         MissingFile: There is no such folder.
@@ -377,7 +383,10 @@ def attach(
     by_name = {r.source_file: r for r in recordings}
     with_poses: list[Recording] = []
     files = find(folder, recordings=by_name)
-    problems = _not_found(folder, files, by_name)
+    of_copies = find(folder, recordings=copies)
+    for copy in sorted(of_copies):
+        files.setdefault(copies[copy], of_copies[copy])
+    problems = _not_found(folder, files, by_name, used={*files.values(), *of_copies.values()})
     points: tuple[str, ...] = ()
     for name, path in sorted(files.items()):
         row = by_name[name]
@@ -399,7 +408,7 @@ def attach(
             problems.append(("K130", name, f"{what}; nothing is seen in these."))
         with_poses.append(
             dataclasses.replace(
-                row, pose_file=path.relative_to(folder).as_posix(), pose_sha256=_sha256(path)
+                row, pose_file=path.relative_to(folder).as_posix(), pose_sha256=content_sha256(path)
             )
         )
     return Attached(recordings=tuple(with_poses), problems=tuple(problems), points=points)
@@ -416,19 +425,24 @@ def _apart(points: Sequence[str], first: Sequence[str]) -> str:
 
 
 def _not_found(
-    folder: Path, found: Mapping[str, Path], recordings: Iterable[str]
+    folder: Path, found: Mapping[str, Path], recordings: Iterable[str], *, used: Set[Path]
 ) -> list[tuple[str, str, str]]:
     """Pose files without a recording, and recordings without poses."""
-    used = set(found.values())
     alone = sorted(
         _name(path, folder)
         for path in _below(folder).values()
         # Of a folder, either all files are one recording's, or each video's are.
         if used.isdisjoint((path, *path.parents)) and not any(path in u.parents for u in used)
     )
-    problems = [
-        ("K130", name, f"{name} is the name of no recording, or of several.") for name in alone
-    ]
+    stems: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(recordings):
+        stems[PurePosixPath(name).stem].append(name)
+    problems = []
+    for name in alone:
+        what = f"{name} is the name of no recording, or of several."
+        if alike := stems[PurePosixPath(name).stem]:
+            what += f" {alike[0]} lies in a folder of another name: call both folders the same."
+        problems.append(("K130", name, what))
     without = sorted(set(recordings).difference(found))
     if without:
         what = f"{len(without)} recording(s) have no poses, first {without[0]}."
@@ -436,7 +450,8 @@ def _not_found(
     return problems
 
 
-def _sha256(path: Path) -> str:
+def content_sha256(path: Path) -> str:
+    """What `pose_sha256` of a recording is, of poses as `read` takes them."""
     if path.is_file():
         return sha256_file(path)
     files = sorted(_frame_files(path).values())

@@ -527,13 +527,14 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
 
 
 def _state_licence(dataset: Dataset, recipe: Recipe) -> None:
-    """The licence of all clips: the recipe's, if it has one."""
+    """The licence of all clips: the recipe's, if it has one and all recordings have theirs."""
     recordings = dataset.read("recordings", Recording)
     together = strictest(row.licence for row in recordings)
     issues = [row for row in dataset.read("issues", Issue) if row.code != "K710"]
     issues += merge.stated_for_all(recipe.licence, of_recordings=together)
     dataset.write("issues", issues)
-    dataset.update_provenance(licence=recipe.licence or together)
+    # Where some have no licence, nobody can say that all are under one.
+    dataset.update_provenance(licence=recipe.licence if together and recipe.licence else together)
 
 
 def run_agreement(dataset: Dataset, recipe: Recipe) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from huggingface_hub import DatasetCardData
 from kslds import engine, pack, schema
 from kslds.codes import CODES
 from kslds.errors import ConsentError, CorruptData, IncompleteDataset, UsageError
+from kslds.licences import strictest
 from kslds.manifest import Dataset, sha256_file
 
 _SHARD = "Run: kslds shard DIR"
@@ -328,14 +329,19 @@ def licences(dataset: Dataset, release: Release) -> list[str]:
     stated = dataset.provenance.get("licence")
     recordings = dataset.read("recordings", schema.Recording)
     own = {recording.recording_id: recording.licence for recording in recordings}
-    found = {own.get(key) or stated for key in release.recordings}
-    if not all(found):
+    found = {key: own.get(key) or stated for key in release.recordings}
+    without = {key for key, licence in found.items() if not licence}
+    if without:
+        origins = {row.corpus for row in recordings if row.recording_id in without and row.corpus}
+        of = f" of {', '.join(sorted(origins))}" if origins else ""
+        again = "that dataset and merge again" if origins else "again"
         raise UsageError(
-            "the licence of the recordings is not known.",
+            f"the licence of {len(without)} recording(s){of} is not known: what has none may not "
+            "be passed on.",
             hint='Set it at the top of the recipe, such as licence = "CC-BY-SA-4.0", and build '
-            "again.",
+            f"{again}.",
         )
-    return sorted(str(licence) for licence in found)
+    return sorted(set(map(str, found.values())))
 
 
 # --------------------------------------------------------------------------- the card
@@ -417,7 +423,8 @@ _GATE: dict[str, Any] = {
 
 
 def _licence_metadata(licence: Sequence[str]) -> dict[str, Any]:
-    known = [text.lower() for text in licence]
+    together = strictest(licence) or ""
+    known = [text.lower() for text in together.split(" AND ")]
     if _HUB_LICENCES.issuperset(known):
         return {"license": known[0] if len(known) == 1 else known}
     name = re.sub(r"[^a-z0-9.]+", "-", " ".join(known)).strip("-")
@@ -585,9 +592,18 @@ def _rights(*, repo: str, licence: Sequence[str]) -> list[str]:
         "without them; whoever holds an older release is asked to delete their clips. Do not "
         "name a signer in public discussions.",
         "## Licence",
-        f"{', '.join(map(_text, licence))}. The licence does not waive the signers' rights to "
+        f"{_terms(licence)} The licence does not waive the signers' rights to "
         "their own picture: do not identify them, and do not imitate them.",
     ]
+
+
+def _terms(licence: Sequence[str]) -> str:
+    if len(licence) == 1:
+        return f"{_text(licence[0])}."
+    return (
+        f"Each clip is under the licence that its sample states: {', '.join(map(_text, licence))}. "
+        f"Whoever uses all of them keeps to {_text(strictest(licence) or '')}."
+    )
 
 
 def _limits(release: Release) -> list[str]:

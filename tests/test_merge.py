@@ -16,14 +16,14 @@ import typer
 from typer.testing import CliRunner
 
 import kslds
-from kslds import pack, report, schema, split
+from kslds import pack, release, report, schema, split
 from kslds import recipe as recipes
 from kslds.commands.merge import merge as command
 from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, UsageError
 from kslds.licences import LICENCES, combine, licence_kind, strictest
 from kslds.manifest import Dataset
 from kslds.merge import MergeOptions
-from kslds.merge.alike import Known, traces
+from kslds.merge.alike import Known, Trace, traces
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Signer
 from kslds.shards import ShardOptions
 from tests.painting import ffmpeg, record
@@ -168,6 +168,11 @@ def test_merged_split_sharded_and_loaded(lab: Path, school: Path, tmp_path: Path
     # The common recording and the common clip have signers of two names: said.
     assert len([i for i in dataset.read("issues", Issue) if i.code == "K702"]) == 2
     assert dataset.verify() > 0
+    short = [i.message for i in dataset.read("issues", Issue) if i.code == "K712"]
+    assert short == [
+        f"{name}: {number} clip(s) could not be compared with those of other datasets: shorter "
+        "than 560 ms, or nothing moves" for name, number in (("lab", 5), ("school", 4))
+    ]  # fmt: skip
 
     people = sheet(tmp_path / "people.csv", "corpus,signer_id,person", "lab,anna,p1",
                    "school,cora,p1", "lab,dana,p2", "school,bek,p2", "lab,bek,p2")  # fmt: skip
@@ -285,6 +290,31 @@ def test_a_merged_dataset_can_be_merged(lab: Path, school: Path, tmp_path: Path)
     assert from_both["licences"] == ["CC-BY-4.0", "CC-BY-NC-4.0"]
 
 
+def test_what_a_merged_dataset_holds_twice_is_found_again_and_what_was_said_stays(
+    altered: Path, lab: Path, school: Path, tmp_path: Path
+) -> None:
+    folders = [altered / name / "dataset" for name in ("one", "two")]
+    both = merged(tmp_path / "both", *folders)
+    exact = merged(tmp_path / "exact", lab, school, name="exact")
+    again = merged(tmp_path / "again", both.root, exact.root, name="again")
+    said = sorted(i.message for i in again.read("issues", Issue) if i.code == "K709")
+    assert [text.partition(":")[0] for text in said] == [
+        "both/two/cut.mkv shows what both/one/r1.mp4 does",
+        "both/two/mirrored.avi shows what both/one/r2.mp4 does, mirrored",
+        "both/two/small.mp4 shows what both/one/r0.mp4 does",
+    ]
+    twice = sorted(i.message for i in again.read("issues", Issue) if i.code == "K702")
+    assert len(twice) == 2
+    assert all(text.startswith("in exact: ") for text in twice)
+    # Nothing of it is lost a merge later, and the copies can still be left out.
+    left = merged(tmp_path / "left", again.root, lab, name="left", similar="drop")
+    dropped = [d for d in left.read("dropped", Dropped) if d.code == "K709"]
+    assert len(dropped) == 3
+    assert len(left.clips) == len(again.clips) - 3
+    said = [i.message for i in left.read("issues", Issue) if i.code == "K702"]
+    assert sum("in again: in exact: " in text for text in said) == 2
+
+
 # --------------------------------------------------------------------------- signs
 
 
@@ -315,6 +345,27 @@ def test_a_table_aligns_the_signs(
     assert "'nobody'" in issue.message
     books = dataset.provenance["stages"]["merge-segments"]
     assert books["in"] == books["out"] + books["dropped"] == 11
+
+
+@pytest.mark.parametrize(
+    ("row", "nearest"),
+    [
+        ("ca,,Замoк", "the label 'замок'"),  # a Latin o, and a capital
+        ("ca,,к т о", "the label 'кто'"),
+        ("cb,,Замок", "the label 'Замок!'"),
+        ("ca,кто,", "the label 'кто'"),  # in the wrong column
+        ("ca,zamok_,", "the gloss_id 'zamok'"),
+        ("ca,,слон", None),
+    ],
+)
+def test_what_a_row_of_the_table_may_mean_is_named(
+    labelled: Path, tmp_path: Path, row: str, nearest: str | None
+) -> None:
+    table = sheet(tmp_path / "signs.csv", "corpus,gloss_id,label,merged_id", f"{row},x")
+    folders = [labelled / name / "dataset" for name in ("ca", "cb")]
+    dataset = merged(tmp_path / "out", *folders, map=table)
+    (found,) = [i.message for i in dataset.read("issues", Issue) if i.code == "K705"]
+    assert found.partition("; nearest: ")[2] == (nearest or "")
 
 
 def test_signs_that_the_table_lacks_can_stop_the_merge(
@@ -379,7 +430,13 @@ def test_who_withdrew_does_not_cross_even_in_a_pack_with_others(
     assert "lab-dana" not in set(dataset.signers["signer_id"])
     assert gone.isdisjoint(dataset.clips["clip_id"])
     dropped = [d for d in dataset.read("dropped", Dropped) if d.code == "K324"]
-    assert len(dropped) == len(gone) == 1
+    # remuxed.mkv of the school shows the same frames, as somebody else's.
+    assert sorted(d.reason.split(":")[0] for d in dropped) == [
+        "lab/annotations.csv", "school/annotations.csv"
+    ]  # fmt: skip
+    assert len(gone) == 1
+    frames = {c.frames_sha256 for c in before.read("clips", Clip) if c.clip_id in gone}
+    assert frames.isdisjoint(dataset.clips["frames_sha256"])
     # b.mp4 shows two people: its pack is written anew without one of them.
     shown = {
         member.key
@@ -420,6 +477,92 @@ def test_no_copy_crosses_of_what_was_withdrawn(
     reasons = [d.reason for d in dataset.read("dropped", Dropped) if d.code == "K324"]
     assert sum(reason.startswith("school") for reason in reasons) == 3  # it and two segments
     assert "/again.mp4" not in json.dumps(dataset.provenance)
+
+
+def withdrawn_from(folder: Path, tmp_path: Path, who: str) -> Path:
+    """A dataset that was built again after somebody had withdrawn."""
+    copy = tmp_path / f"less-{folder.name}"
+    shutil.copytree(folder, copy)
+    rows = (copy / "signers.csv").read_text().splitlines()[1:]
+    (copy / "signers.csv").write_text(
+        "signer_id,consent_scope,consent_withdrawn\n"
+        + "".join(f"{row},{str(row.startswith(f'{who},')).lower()}\n" for row in rows)
+    )
+    rebuild(copy)
+    return copy / "dataset"
+
+
+def rebuild(folder: Path) -> Dataset:
+    dataset = Dataset(folder / "dataset")
+    recipes.run_ingest(dataset, recipes.read(folder / "recipe.toml"))
+    recipes.run_validate(dataset, recipes.of(dataset))
+    recipes.run_resize(dataset, recipes.of(dataset), workers=2)
+    return dataset
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("name", ["lab", "zoo"])
+def test_no_copy_crosses_of_what_was_withdrawn_before_the_last_build(
+    built: Path, school: Path, tmp_path: Path, name: str, keep: bool
+) -> None:
+    less = withdrawn_from(built / "lab", tmp_path, "anna")
+    if not keep:  # the recordings are deleted, as they should be
+        for file in ("a.mp4", "same.mp4"):
+            (less.parent / "media" / file).unlink()
+        rebuild(less.parent)
+    Dataset(less).update_provenance(name=name)
+    dataset = merged(tmp_path / "out", less, school)
+    assert "school/again.mp4" not in set(dataset.recordings["source_file"])
+    dropped = {d.code for d in dataset.read("dropped", Dropped) if d.reason.startswith("school")}
+    assert dropped >= {"K324"}
+    assert "/again.mp4" not in json.dumps(dataset.provenance)
+    # Nor does one that is merged into the merged dataset later.
+    late = tmp_path / "late"
+    shutil.copytree(school, late)
+    Dataset(late).update_provenance(name="late")
+    again = merged(tmp_path / "again", dataset.root, late, name="again")
+    assert "late/again.mp4" not in set(again.recordings["source_file"])
+
+
+@pytest.mark.parametrize("name", ["school", "abc"])
+def test_of_a_recording_that_one_of_several_withdrew_from_no_copy_crosses(
+    built: Path, tmp_path: Path, name: str
+) -> None:
+    # Who is who on the copy, nobody can tell.
+    copy = tmp_path / name
+    (copy / "media").mkdir(parents=True)
+    shutil.copy(built / "lab" / "media" / "b.mp4", copy / "media" / "two.mp4")
+    record(copy / "media" / "own.mp4", num_frames=40, filters="vflip",
+           options=("-c:v", "libx264", "-pix_fmt", "yuv420p"))  # fmt: skip
+    build(copy, (("two.mp4", "әке", 0, "x"), ("two.mp4", "әпке", 15, "y"),
+                 ("own.mp4", "ата", 3, "x")), name=name, licence="CC-BY-4.0")  # fmt: skip
+    less = withdrawn_from(built / "lab", tmp_path, "dana")
+    dataset = merged(tmp_path / "out", less, copy / "dataset")
+    files = {"lab/a.mp4", "lab/b.mp4", "lab/same.mp4", f"{name}/own.mp4"}
+    assert set(dataset.recordings["source_file"]) == files
+    assert "lab-dana" not in set(dataset.clips["signer_id"])
+
+
+def test_a_recording_of_somebody_who_withdrew_under_another_name_is_told(
+    built: Path, tmp_path: Path
+) -> None:
+    less = withdrawn_from(built / "lab", tmp_path, "anna")
+    folder = less.parent
+    assert "K139" not in set(Dataset(less).issues["code"])
+    (folder / "media" / "same.mp4").rename(folder / "media" / "new.mp4")
+    rows = (folder / "annotations.csv").read_text(encoding="utf-8")
+    rows = rows.replace("same.mp4,әке,0,12,frame,anna", "new.mp4,әке,0,12,frame,bek")
+    (folder / "annotations.csv").write_text(rows, encoding="utf-8")
+    for _ in range(2):
+        dataset = rebuild(folder)
+        (found,) = [i for i in dataset.read("issues", Issue) if i.code == "K139"]
+        assert found.message == "new.mp4: anna has withdrawn from it"
+    # Whoever consents again is forgotten.
+    signers = (folder / "signers.csv").read_text().replace(",true", ",false")
+    (folder / "signers.csv").write_text(signers)
+    dataset = rebuild(folder)
+    assert "K139" not in set(dataset.issues["code"])
+    assert dataset.provenance["withdrawn"] == {}
 
 
 def test_a_licence_for_all_that_asks_for_less_is_warned_of(
@@ -600,6 +743,30 @@ def test_without_a_lexicon_labels_are_put_together_as_written(
     assert files["s"] == {"ca/ca.mp4", "cb/cb.mp4"}
 
 
+def test_numbers_of_classes_stay_apart(tmp_path: Path) -> None:
+    options = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
+    for name, filters in (("pa", "null"), ("pb", "hflip")):
+        (tmp_path / name / "media").mkdir(parents=True)
+        record(tmp_path / name / "media" / f"{name}.mp4", num_frames=40, options=options,
+               filters=filters)  # fmt: skip
+    record(tmp_path / "pa" / "media" / "x.mp4", num_frames=20, options=options, filters="vflip")
+    shutil.copy(tmp_path / "pa" / "media" / "x.mp4", tmp_path / "pb" / "media" / "x.mp4")
+    for name in ("pa", "pb"):
+        rows = [
+            (f"{name}.mp4", "41", 0, "s"),
+            (f"{name}.mp4", "да", 15, "s"),
+            ("x.mp4", "41", 2, "s"),
+        ]
+        build(tmp_path / name, rows, name=name, licence="CC0-1.0", lexicon=None)
+    folders = [tmp_path / name / "dataset" for name in ("pa", "pb")]
+    dataset = merged(tmp_path / "out", *folders, labels="together")
+    assert set(dataset.clips["gloss_id"]) == {"pa-41", "pb-41", "da"}
+    assert "K708" not in set(dataset.issues["code"])
+    table = sheet(tmp_path / "signs.csv", "corpus,label,merged_id", "pa,41,x", "pb,41,x")
+    dataset = merged(tmp_path / "mapped", *folders, labels="together", map=table)
+    assert set(dataset.clips["gloss_id"]) == {"x", "da"}
+
+
 def test_two_labels_of_one_recording_are_named(labelled: Path, tmp_path: Path) -> None:
     roots = [labelled / name / "dataset" for name in ("ca", "cb")]
     for labels in ("together", "apart"):
@@ -709,14 +876,79 @@ def test_what_is_wrong_with_licences_is_said(lab: Path, school: Path, tmp_path: 
     dataset = merged(tmp_path / "out", *copies)
     messages = [i.message for i in dataset.read("issues", Issue) if i.code in ("K706", "K707")]
     assert "lab is under CC-BY-SA-4.0, school under CC-BY-NC-SA-4.0" in "".join(messages)
-    assert "school: no licence is stated (1 recording(s))" in messages
+    assert (
+        "school: no licence is stated (1 recording(s)); their clips may not be passed on"
+        in messages
+    )
     assert dataset.provenance["licence"] is None
     (_, of_school) = dataset.provenance["merged_from"]
     assert of_school["licences"] == [None, "CC-BY-NC-SA-4.0"]
     assert "not stated, CC-BY-NC-SA-4.0" in report.report(dataset).read_text(encoding="utf-8")
 
 
+def test_what_has_no_licence_may_not_be_passed_on(lab: Path, school: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "school"
+    shutil.copytree(school, copy)
+    rows = Dataset(copy).read("recordings", Recording)
+    Dataset(copy).write("recordings", [dataclasses.replace(row, licence=None) for row in rows])
+    Dataset(copy).update_provenance(licence=None)
+    (tmp_path / "recipe.toml").write_text(
+        f"""name = "all"
+licence = "CC-BY-4.0"
+[merge]
+datasets = ["{lab}", "{copy}"]
+[split]
+fractions = {{ train = 0.5, test = 0.5 }}
+"""
+    )
+    dataset = recipes.build(recipes.read(tmp_path / "recipe.toml"), out=tmp_path / "out")
+    assert dataset.provenance["licence"] is None
+    messages = [i.message for i in dataset.read("issues", Issue) if i.code in ("K707", "K710")]
+    assert sorted(messages) == [
+        "school: no licence is stated (2 recording(s)); their clips may not be passed on",
+        "the recipe states CC-BY-4.0 for all, but some recordings are without a licence",
+    ]
+    page = (dataset.root / "reports" / "index.html").read_text(encoding="utf-8")
+    assert "not stated: what has none may not be passed on" in page
+    found = {
+        (s["corpus"], s["licence"] or None)
+        for side in ("train", "test") for s in kslds.load(str(dataset.root), split=side)
+    }  # fmt: skip
+    assert found == {("lab", "CC-BY-4.0"), ("school", None)}
+    wrong = "licence of 2 recording.s. of school is not known: what has none may not be passed on"
+    with pytest.raises(UsageError, match=wrong) as error:
+        release.licences(dataset, release.read_release(dataset))
+    assert "build that dataset and merge again" in str(error.value)
+
+
+def test_the_card_states_the_licence_of_all(lab: Path, school: Path, tmp_path: Path) -> None:
+    dataset = merged(tmp_path / "out", lab, school)
+    split.split(dataset, options=recipes.of(dataset).split)
+    recipes.run_shard(dataset, recipes.of(dataset))
+    card = release.card(dataset, repo="org/name", tag="v1")
+    assert "license: cc-by-nc-4.0\n" in card
+    assert (
+        "Each clip is under the licence that its sample states: CC-BY-4.0, CC-BY-NC-4.0. "
+        "Whoever uses all of them keeps to CC-BY-NC-4.0."
+    ) in card
+
+
 # --------------------------------------------------------------------------- the command
+
+
+def test_a_merge_that_is_refused_leaves_nothing(lab: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    run = CliRunner()
+    for out in (tmp_path / "out", tmp_path / "above" / "out"):
+        result = run.invoke(app, [str(lab), str(lab), "--out", str(out)])
+        assert result.exit_code == 2, result.output
+        assert "2 datasets are called 'lab'" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    # A folder that was there stays, and so does all that is in it.
+    (tmp_path / "mine" / "notes").mkdir(parents=True)
+    run.invoke(app, [str(lab), str(lab), "--out", str(tmp_path / "mine")])
+    assert [p.name for p in (tmp_path / "mine").rglob("*")] == ["notes"]
 
 
 def test_the_command(lab: Path, school: Path, tmp_path: Path) -> None:
@@ -821,6 +1053,20 @@ def test_recordings_that_were_changed_can_be_left_out(altered: Path, tmp_path: P
     assert held == set(dataset.clips["clip_id"])
 
 
+@pytest.mark.parametrize("name", ["one", "zoo"])
+def test_what_was_changed_of_somebody_who_withdrew_does_not_cross(
+    altered: Path, tmp_path: Path, name: str
+) -> None:
+    less = changed(altered / "one" / "dataset", tmp_path, signer_id="anna", consent_withdrawn=True)
+    Dataset(less).update_provenance(name=name)
+    dataset = merged(tmp_path / "out", less, altered / "two" / "dataset")
+    assert set(dataset.clips["source_file"]) == {"two/own.mp4"}
+    reasons = [d.reason for d in dataset.read("dropped", Dropped) if d.code == "K324"]
+    assert sum("shows what one of somebody who has withdrawn does" in r for r in reasons) == 3
+    ignored = merged(tmp_path / "ignored", less, altered / "two" / "dataset", similar="ignore")
+    assert len(ignored.clips) == 4
+
+
 def test_still_and_short_clips_are_not_compared(altered: Path) -> None:
     dataset = Dataset(altered / "one" / "dataset")
     clips = {c.clip_id: c for c in dataset.read("clips", Clip)}
@@ -833,8 +1079,50 @@ def test_still_and_short_clips_are_not_compared(altered: Path) -> None:
         assert known.find([unusable]) == known.find([first]) == []
     known = Known()
     known.add([first])
+    assert known.find([dataclasses.replace(first, picture=first.picture[7:20])]) == []  # 520 ms
     (pair,) = known.find([dataclasses.replace(first, picture=first.picture[7:40])])
     assert (pair.shared_ms, pair.mirrored) == (33 * 40, False)
+
+
+def sign(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
+    """2 s of 16 × 16 fields: two hands rise from where they rest, move, and go back."""
+    y, x = np.mgrid[0:16, 0:16]
+    t = np.arange(50) / 25
+    up = np.clip(t / 0.5, 0, 1) * np.clip((t[-1] - t) / 0.5, 0, 1)
+    picture = np.broadcast_to(wall, (50, 16, 16))
+    for side in (5, 10):
+        turns, begins = rng.uniform(0.3, 1.6, 2), rng.uniform(0, 6, 2)
+        a, b = np.sin(2 * np.pi * np.outer(turns, t) + begins[:, None])
+        place = side + up * (rng.uniform(-2, 2) + a), 14 - up * (rng.uniform(5, 9) + b)
+        across, down = (p[:, None, None] for p in place)
+        hand = np.exp(-(((x - across) / 1.3) ** 2) - ((y - down) / 1.6) ** 2)
+        picture = picture * (1 - hand) + 200 * hand
+    return picture.reshape(50, 256)
+
+
+def test_copies_are_found_among_many_clips(altered: Path) -> None:
+    # So many that a moment is looked for among those that are most like it only.
+    rng = np.random.default_rng(5)
+    walls = rng.integers(40, 110, (10, 16, 16))
+    clip = Dataset(altered / "one" / "dataset").read("clips", Clip)[0]
+
+    def trace(name: str, picture: np.ndarray) -> Trace:
+        changed = dataclasses.replace(clip, clip_id=name)
+        return Trace(clip=changed, picture=picture.astype(np.float16))
+
+    pictures = [sign(rng, walls[n % 10]) for n in range(3200)]
+    known = Known()
+    known.add([trace(f"k{n}", picture) for n, picture in enumerate(pictures)])
+    copies = []
+    for n in range(0, 3200, 40):
+        copy = pictures[n] * rng.uniform(0.9, 1.1) + rng.normal(0, 1, (50, 256))
+        mirrored = copy.reshape(50, 16, 16)[:, :, ::-1].reshape(50, 256)
+        copies += [trace(f"c{n}", copy[8:40]), trace(f"m{n}", mirrored)]
+    copies += [trace(f"new{n}", sign(rng, walls[n % 10])) for n in range(40)]
+    found = {p.other.clip_id: (p.one.clip_id, p.mirrored) for p in known.find(copies)}
+    assert len(found) >= 158  # of 160
+    assert all(name[1:] == twin[1:] and (name[0] == "m") == mirrored
+               for name, (twin, mirrored) in found.items())  # fmt: skip
 
 
 def test_changed_recordings_are_found_in_jpeg_as_well(altered: Path, tmp_path: Path) -> None:

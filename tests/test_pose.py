@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import tracemalloc
 import unicodedata
@@ -17,9 +18,9 @@ import pytest
 import kslds
 from kslds import pack, pose
 from kslds import recipe as recipes
-from kslds.errors import MediaError, MissingFile
+from kslds.errors import IncompleteDataset, MediaError, MissingFile
 from kslds.manifest import Dataset
-from kslds.schema import Clip, Recording
+from kslds.schema import Clip, Issue, Recording
 from tests.painting import record
 
 pose_format = pytest.importorskip("pose_format", reason="needs the extra 'pose'")
@@ -470,3 +471,93 @@ def test_unlike_poses_do_not_cross_and_it_is_said(tmp_path: Path) -> None:
     samples = list(kslds.load(str(dataset.root)))
     assert len(samples) == 2
     assert all("pose" not in sample for sample in samples)
+
+
+def test_where_no_poses_cross_none_are_named_and_a_later_merge_is_not_misled(
+    tmp_path: Path,
+) -> None:
+    parts = [
+        in_part(tmp_path / name, name, rows=f"{name}.mp4,yes,4,14,frame,s1\n", pattern=pattern,
+                points=points)
+        for name, pattern, points in (
+            ("first", "null", 3), ("second", "hflip", 5), ("third", "negate", 4)
+        )
+    ]  # fmt: skip
+    none = merged_of(tmp_path, *parts[:2])
+    assert {(r.pose_file, r.pose_sha256) for r in none.read("recordings", Recording)} == {
+        (None, None)
+    }
+    document = {"name": "again", "merge": {"datasets": [str(none.root), str(parts[2])]},
+                "split": {"fractions": {"train": 1.0}}}  # fmt: skip
+    recipe = recipes.from_document(document, base=tmp_path)
+    again = recipes.build(recipe, out=tmp_path / "again", workers=1)
+    files = {r.source_file: r.pose_file for r in again.read("recordings", Recording)}
+    assert files == {
+        "all/first/first.mp4": None, "all/second/second.mp4": None,
+        "third/third.mp4": "third/third.pose",
+    }  # fmt: skip
+    shapes = {s["pose"].shape[1:] for s in kslds.load(str(again.root), num_frames=4)}
+    assert shapes == {(4, 3)}
+    for tar in (again.root / "clips").rglob("*.tar"):
+        members = [(m.key, m.field) for m in pack.read_index(tar)[0]]
+        assert len(members) == len(set(members))
+
+
+def test_a_copy_lends_its_poses(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    record(tmp_path / "media" / "b.mp4", num_frames=61, options=options)
+    shutil.copy(tmp_path / "media" / "b.mp4", tmp_path / "media" / "a0.mp4")
+    write_pose(tmp_path / "poses" / "b.pose", num_frames=61)
+    dataset = built(tmp_path)
+    files = {r.source_file: r.pose_file for r in dataset.read("recordings", Recording)}
+    assert files == {"a.mp4": None, "a0.mp4": "b.pose", "c.mp4": None}
+    said = [i.message for i in dataset.read("issues", Issue) if i.code == "K130"]
+    assert said == ["2 recording(s) have no poses, first a.mp4."]
+    (clip,) = (c for c in dataset.read("clips", Clip) if c.source_file == "a0.mp4")
+    points = {s["key"]: s["pose"] for s in kslds.load(str(dataset.root), num_frames=None)}
+    assert list(points[clip.clip_id][:, 0, 0]) == list(range(5, 17))
+
+
+def test_a_folder_of_poses_of_another_name_is_told(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "signer_1" / "a.pose", num_frames=30)
+    (tmp_path / "media" / "s1").mkdir(parents=True)
+    options = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+    record(tmp_path / "media" / "s1" / "a.mp4", num_frames=30, options=options)
+    (tmp_path / "rows.csv").write_text("recording,gloss,start,end,unit\na.mp4,yes,4,14,frame\n")
+    document = {"ingest": {"media": "media", "annotations": "rows.csv", "poses": "poses"}}
+    dataset = Dataset(tmp_path / "out", create=True)
+    recipes.run_ingest(dataset, recipes.from_document(document, base=tmp_path))
+    said = [i.message for i in dataset.read("issues", Issue) if i.code == "K130"]
+    assert (
+        "signer_1/a.pose is the name of no recording, or of several. s1/a.mp4 lies in a folder of "
+        "another name: call both folders the same."
+    ) in said
+
+
+def test_poses_that_changed_after_they_were_read_are_refused(tmp_path: Path) -> None:
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60)
+    dataset = built(tmp_path)
+    recipe = recipes.of(dataset)
+    write_pose(tmp_path / "poses" / "a.pose", num_frames=60, rate=29)
+    before = {p: p.read_bytes() for p in (dataset.root / "clips").rglob("*.tar")}
+    recipes.run_resize(dataset, recipe)  # nothing is missing
+    assert {p: p.read_bytes() for p in before} == before
+    (tar,) = (p for p in before if pack.read_index(p)[0][0].key in {
+        c.clip_id for c in dataset.read("clips", Clip) if c.source_file == "a.mp4"})  # fmt: skip
+    tar.unlink()
+    with pytest.raises(IncompleteDataset, match=r"the poses a\.pose changed since"):
+        recipes.run_resize(dataset, recipe)
+    assert not tar.exists()
+
+
+def test_poses_of_a_copy_that_does_not_cross_are_told(tmp_path: Path) -> None:
+    rows = "first.mp4,yes,4,14,frame,s1\n"
+    one = in_part(tmp_path / "first", "first", rows=rows, pattern="null", points=None)
+    two = in_part(tmp_path / "second", "second", rows=rows.replace("first", "second"),
+                  pattern="null", points=3)  # fmt: skip
+    dataset = merged_of(tmp_path, one, two)
+    (found,) = [i for i in dataset.read("issues", Issue) if i.code == "K711"]
+    assert found.message == (
+        "second/second.mp4 holds the same bytes as first/first.mp4, and has poses, which that has not"
+    )

@@ -88,5 +88,6 @@ def merge(
         recipes.run_merge(dataset, recipe, progress=progress)
     show_dataset(dataset, output)
     licence = dataset.provenance["licence"]
-    say(f"licence of all: {licence or 'none can be stated, since recordings are without one'}")
+    none = "none: recordings are without one (K707), and their clips may not be passed on"
+    say(f"licence of all: {licence or none}")
     say(f"next: kslds split {out}, then kslds shard {out}")

@@ -66,6 +66,21 @@ def strangers(path: str, *, written: Iterable[str]) -> Iterator[tuple[str, str, 
             yield key, f"{file.name}:{line}", looks.get(_look(name))
 
 
+def seen_before(
+    known: Mapping[str, Iterable[str]], *, signers: Mapping[str, Signer]
+) -> dict[str, set[str]]:
+    """Content hash of a recording → who has withdrawn from it, as earlier builds noted.
+
+    The files may have been deleted since. Whoever consents again is left out.
+    """
+    found: dict[str, set[str]] = {}
+    for digest, keys in known.items():
+        still = {k for k in keys if k not in signers or signers[k].consent_withdrawn}
+        if still:
+            found[digest] = still
+    return found
+
+
 def _look(name: str) -> str:
     """What a name looks like, whatever alphabet its letters are of."""
     return key_of(name.casefold().translate(_MORE_LOOKALIKES).translate(TO_CYRILLIC), prefix="look")

@@ -13,414 +13,40 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kslds import pack, pose, schema
-from kslds.codes import CODES
+from kslds import pack, schema
 from kslds.engine import Progress
 from kslds.errors import CorruptData, IncompleteDataset, UsageError
-from kslds.licences import combine, licence_kind, strictest
+from kslds.licences import strictest
 from kslds.manifest import (
     Dataset,
     canonical_json,
     readable_json,
     sha256_file,
-    write_atomic,
     write_bytes,
 )
-from kslds.merge import alike
+from kslds.merge import packs, terms
 from kslds.merge.names import (
     MAX_NAME,
     Corpus,
     MergeOptions,
     People,
     Signs,
-    issue,
-    joined,
     one_key_each,
     read_map,
+    strange,
     who_is_who,
 )
-from kslds.merge.poses import Skeleton, common, points_of
-from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign, Timing
+from kslds.merge.poses import common, points_of
+from kslds.merge.rows import Merged
+from kslds.merge.terms import stated_for_all
+from kslds.schema import Clip
 
 __all__ = ["Corpus", "MergeOptions", "merge", "stated_for_all"]
-
-# --------------------------------------------------------------------------- rows
-
-
-@dataclass(kw_only=True)
-class _Merged:
-    """The rows of the merged dataset, as they come together."""
-
-    people: People
-    signs_of: Signs
-    step: Progress | None = None
-    recordings: dict[str, Recording] = field(default_factory=dict)
-    timings: list[Timing] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
-    clips: dict[str, Clip] = field(default_factory=dict)
-    signs: dict[str, Sign] = field(default_factory=dict)
-    dropped: list[Dropped] = field(default_factory=list)
-    issues: list[Issue] = field(default_factory=list)
-    rows_in: Counter[str] = field(default_factory=Counter)
-    unmapped: set[tuple[str, str]] = field(default_factory=set)
-    owner: dict[str, str] = field(default_factory=dict)
-    """Recording → the dataset that it comes from here, which may have it from another."""
-    gone: set[str] = field(default_factory=set)
-    """Content hashes of the recordings of those who withdrew."""
-    _content: dict[str, Recording] = field(default_factory=dict)
-    _frames: dict[str, tuple[str, Clip, Segment]] = field(default_factory=dict)
-    """Hash of a clip's frames → corpus, clip and its segment that have them first."""
-    _signed: dict[str, list[Segment]] = field(default_factory=lambda: defaultdict(list))
-    """Recording → its segments that crossed, as annotated."""
-    _known: alike.Known = field(default_factory=alike.Known)
-    _alike: dict[tuple[str, str], list[alike.Pair]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    """Recordings that show the same, by other bytes → the clips of both that stay."""
-    _unlike: dict[tuple[str, str, str, str], list[tuple[Segment, Segment]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    """Corpus and label of what stays and of what does not → the segments."""
-
-    def _drop(self, stage: str, key: str, code: str, reason: str) -> None:
-        name = "recordings" if stage == "merge-recordings" else "segments"
-        self.dropped.append(Dropped(stage=stage, table=name, key=key, code=code, reason=reason))
-
-    def add(self, corpus: Corpus) -> None:
-        """Take over a dataset."""
-        dataset, name = corpus.dataset, corpus.name
-        segments = dataset.read("segments", Segment)
-        clips = {c.segment_id: c for c in dataset.read("clips", Clip)}
-        signs = {s.gloss_id: s for s in dataset.read("signs", Sign)}
-        ledger = {d.key: d for d in dataset.read("dropped", Dropped)}
-        refused = self._add_recordings(corpus, segments)
-        self._compare(name, [s for s in segments if refused.get(s.recording_id) == "K701"])
-        self.timings += [
-            t for t in dataset.read("timings", Timing)
-            if t.recording_id in self.recordings and t.recording_id not in refused
-        ]  # fmt: skip
-        self.rows_in["merge-segments"] += len(segments)
-        shown = {c.clip_id: c for c in clips.values() if c.recording_id not in refused}
-        found = self._trace(corpus, shown)
-        pairs = {pair.other.clip_id: pair for pair in self._known.find(found)}
-        for segment in segments:
-            clip = clips.get(segment.segment_id)
-            verdict = self._verdict(name, segment, clip, refused=refused, ledger=ledger)
-            if verdict is None and clip is not None and clip.clip_id in pairs:
-                verdict = self._changed(name, segment, pairs[clip.clip_id])
-            if verdict is not None:
-                self._drop("merge-segments", segment.segment_id, verdict[0],
-                           f"{name}/{segment.source}: {verdict[1]}")  # fmt: skip
-            elif clip is not None:
-                self._add_clip(name, segment, clip, signs=signs)
-        self._known.add([trace for trace in found if trace.clip.clip_id in self.clips])
-
-    def _trace(self, corpus: Corpus, clips: Mapping[str, Clip]) -> list[alike.Trace]:
-        if self.signs_of.options.similar == "ignore":
-            return []
-        return alike.traces(
-            corpus.dataset,
-            encoding=corpus.rendering["encodings"][0],
-            clips=clips,
-            stage=f"compare {corpus.name}",
-            progress=self.step,
-        )
-
-    def _changed(self, corpus: str, segment: Segment, pair: alike.Pair) -> tuple[str, str] | None:
-        """What becomes of a clip that shows the same as one that is here, in other bytes."""
-        twin = self.clips[pair.one.clip_id]
-        if not pair.whole or self.signs_of.options.similar == "warn":
-            self._alike[twin.recording_id, segment.recording_id].append(pair)
-            return None
-        reason = (
-            f"its clip {pair.other.clip_id} shows what {twin.clip_id} of "
-            f"{self.owner[twin.recording_id]} does{', mirrored' if pair.mirrored else ''}"
-        )
-        signer_id = self.people.find(corpus, segment.signer_id)
-        self._same_person(twin.signer_id, signer_id, reason=reason, key=segment.recording_id)
-        here = [s for s in self._signed[twin.recording_id] if s.segment_id == twin.segment_id]
-        self._label_twice(here, corpus, segment)
-        return "K709", reason
-
-    def tell_alike(self) -> None:
-        """One issue for each two recordings that show the same."""
-        for (one, other), pairs in sorted(self._alike.items()):
-            first = pairs[0]
-            files = [self.recordings[key].source_file for key in (one, other)]
-            seconds = sum(pair.shared_ms for pair in pairs) / 1000
-            how = ", mirrored" if all(pair.mirrored for pair in pairs) else ""
-            people = [self.clips[c.clip_id].signer_id for c in (first.one, first.other)]
-            who = "" if people[0] == people[1] else f"; the signers are {people[0]} and {people[1]}"
-            self.issues.append(
-                issue("K709", table="recordings", key=other,
-                       message=f"{files[1]} shows what {files[0]} does{how}: {seconds:.1f} s of "
-                       f"{len(pairs)} clip(s), first {first.other.clip_id} and "
-                       f"{first.one.clip_id}{who}")
-            )  # fmt: skip
-
-    def note_withdrawn(self, corpus: Corpus) -> None:
-        """Note the recordings of those who withdrew: no copy of one may cross, whoever has it."""
-        signed = self._signers(corpus.name, corpus.dataset.read("segments", Segment))
-        for row in corpus.dataset.read("recordings", Recording):
-            own = {self.people.find(corpus.name, row.signer_id)} - {None}
-            seen = signed.get(row.recording_id, set()) | own
-            if seen and seen <= self.people.withdrawn:
-                self.gone.add(row.content_sha256)
-
-    def _signers(self, name: str, segments: Iterable[Segment]) -> dict[str, set[str | None]]:
-        """Recording → who signs on it."""
-        signed: dict[str, set[str | None]] = defaultdict(set)
-        for segment in segments:
-            signed[segment.recording_id].add(self.people.find(name, segment.signer_id))
-        return signed
-
-    def _add_recordings(self, corpus: Corpus, segments: Iterable[Segment]) -> dict[str, str]:
-        """Take over recordings; returns recording_id → code of those that are not."""
-        name, refused = corpus.name, {}
-        signed = self._signers(name, segments)
-        rows = corpus.dataset.read("recordings", Recording)
-        self.rows_in["merge-recordings"] += len(rows)
-        for row in rows:
-            signer_id = self.people.find(name, row.signer_id)
-            twin = self._content.get(row.content_sha256)
-            if row.content_sha256 in self.gone:
-                refused[row.recording_id] = "K324"
-                self._drop("merge-recordings", row.recording_id, "K324",
-                           f"{name}: its signer has withdrawn consent from a dataset that has it"
-                           )  # fmt: skip
-            elif row.recording_id not in signed:
-                self._unused(row.recording_id, f"{name}/{row.source_file}")
-            elif twin is not None:
-                refused[row.recording_id] = "K701"
-                reason = f"{name}/{row.source_file} holds the same bytes as {twin.source_file}"
-                self._drop("merge-recordings", row.recording_id, "K701", reason)
-                self._same_person(twin.signer_id, signer_id, reason=reason, key=row.recording_id)
-            else:
-                merged = dataclasses.replace(
-                    row,
-                    source_file=f"{name}/{row.source_file}",
-                    signer_id=signer_id,
-                    session_id=joined(name, row.session_id) if row.session_id else None,
-                    licence=row.licence or corpus.licence,
-                    corpus=f"{name}/{row.corpus}" if row.corpus else name,
-                )
-                self.owner[row.recording_id] = name
-                self._content[row.content_sha256] = merged
-                self.recordings[row.recording_id] = merged
-        return refused
-
-    def _unused(self, recording_id: str, file: str) -> None:
-        self._drop("merge-recordings", recording_id, "K109", f"no clip of {file} crosses")
-
-    def leave_unused(self) -> None:
-        """Drop the recordings of which no clip has crossed."""
-        used = {clip.recording_id for clip in self.clips.values()}
-        for key in sorted(self.recordings.keys() - used):
-            self._unused(key, self.recordings.pop(key).source_file)
-        self.timings = [t for t in self.timings if t.recording_id in used]
-
-    def _same_person(self, one: str | None, other: str | None, *, reason: str, key: str) -> None:
-        if one is not None and other is not None and one != other:
-            self.issues.append(
-                issue("K702", table="recordings", key=key,
-                       message=f"{reason}, but the signers are {one} and {other}")
-            )  # fmt: skip
-
-    def _compare(self, corpus: str, segments: Sequence[Segment]) -> None:
-        """Note segments of which the recording is here with another sign at the same time."""
-        kept = {
-            key: sorted(self._signed.get(key, []), key=lambda s: (s.start_ms, s.segment_id))
-            for key in {segment.recording_id for segment in segments}
-        }
-        for segment in segments:
-            rows = kept[segment.recording_id]
-            # Half of the time common or more: no such one begins before this.
-            first = 2 * segment.start_ms - segment.end_ms
-            alike = []
-            for row in rows[bisect_left(rows, first, key=lambda s: s.start_ms) :]:
-                if row.start_ms >= segment.end_ms:
-                    break
-                shared = min(row.end_ms, segment.end_ms) - max(row.start_ms, segment.start_ms)
-                whole = max(row.end_ms, segment.end_ms) - min(row.start_ms, segment.start_ms)
-                if 2 * shared >= whole:
-                    alike.append(row)
-            self._label_twice(alike, corpus, segment)
-
-    def _label_twice(self, kept: Sequence[Segment], corpus: str, segment: Segment) -> None:
-        """Note that what stays has another sign than a segment that does not."""
-        owner = self.owner[kept[0].recording_id] if kept else ""
-        here = [row for row in kept if row.gloss_id is not None]
-        if segment.gloss_id is None or not here:
-            return
-        if all(self.signs_of.differ((owner, row), (corpus, segment)) for row in here):
-            labels = (row.label or row.gloss_id or "" for row in (here[0], segment))
-            self._unlike[owner, next(labels), corpus, next(labels)].append((here[0], segment))
-
-    def tell_unlike(self) -> None:
-        """One issue for each two labels that one recording or clip has in two corpora."""
-        for (owner, label, corpus, other), rows in sorted(self._unlike.items()):
-            first, second = rows[0]
-            self.issues.append(
-                issue("K708", table="segments", key=first.segment_id,
-                      message=f"{label!r} of {owner} is {other!r} in {corpus} ({len(rows)} "
-                      f"segment(s), first {owner}/{first.source} and {corpus}/{second.source}); "
-                      f"that of {owner} stays")
-            )  # fmt: skip
-
-    def _verdict(
-        self,
-        corpus: str,
-        segment: Segment,
-        clip: Clip | None,
-        *,
-        refused: Mapping[str, str],
-        ledger: Mapping[str, Dropped],
-    ) -> tuple[str, str] | None:
-        """Code and reason why a segment stays behind; None where it does not."""
-        signer_id = self.people.find(corpus, segment.signer_id)
-        if signer_id in self.people.withdrawn:
-            return "K324", "the signer has withdrawn consent"
-        if segment.recording_id in refused:
-            code = refused[segment.recording_id]
-            return code, f"its recording: {CODES[code].title}"
-        if clip is None:
-            before = ledger.get(segment.segment_id) or ledger.get(segment.clip_id)
-            return (before.code, before.reason) if before else ("K331", "it has no clip")
-        twin = self._frames.get(clip.frames_sha256 or "")
-        if twin is not None and twin[0] != corpus:
-            reason = f"its clip {clip.clip_id} has the same frames as {twin[1].clip_id}"
-            self._same_person(twin[1].signer_id, signer_id, reason=reason, key=clip.recording_id)
-            self._label_twice([twin[2]], corpus, segment)
-            return "K704", f"{reason} of {twin[0]}"
-        if segment.gloss_id is not None and self.signs_of.find(corpus, segment) is None:
-            self.unmapped.add((corpus, segment.gloss_id))
-            return "K703", f"the table does not map {segment.gloss_id!r}"
-        return None
-
-    def _add_clip(
-        self, corpus: str, segment: Segment, clip: Clip, *, signs: Mapping[str, Sign]
-    ) -> None:
-        gloss_id = self.signs_of.find(corpus, segment) if segment.gloss_id is not None else None
-        signer_id = self.people.find(corpus, segment.signer_id)
-        self.segments.append(
-            dataclasses.replace(
-                segment,
-                # The label as annotated may mean another sign in another corpus.
-                label=gloss_id,
-                gloss_id=gloss_id,
-                signer_id=signer_id,
-                source=f"{corpus}/{segment.source}",
-            )
-        )
-        merged = dataclasses.replace(
-            clip,
-            gloss_id=gloss_id,
-            signer_id=signer_id,
-            source_file=f"{corpus}/{clip.source_file}",
-        )
-        self.clips[clip.clip_id] = merged
-        if clip.frames_sha256 is not None:
-            self._frames.setdefault(clip.frames_sha256, (corpus, merged, segment))
-        self._signed[segment.recording_id].append(segment)
-        if gloss_id is not None:
-            sign = signs.get(segment.gloss_id or "") or Sign(gloss_id=gloss_id)
-            self.signs[gloss_id] = _one_sign(gloss_id, self.signs.get(gloss_id), sign)
-
-
-def _one_sign(gloss_id: str, first: Sign | None, other: Sign) -> Sign:
-    """One entry for one sign: what the first corpus states, the rest from the other."""
-    if first is None:
-        # What it is a variant of may have another key here, or none.
-        return dataclasses.replace(other, gloss_id=gloss_id, variant_of=None)
-    stated = {
-        f.name: getattr(other, f.name)
-        for f in dataclasses.fields(Sign)
-        if getattr(first, f.name) is None and f.name != "variant_of"
-    }
-    aliases = list(dict.fromkeys([*first.aliases, *other.aliases]))
-    return dataclasses.replace(first, **stated, aliases=aliases)
-
-
-# --------------------------------------------------------------------------- packs
-
-
-def _take_packs(
-    corpus: Corpus,
-    *,
-    folder: Path,
-    kept: Mapping[str, Clip],
-    poses: Skeleton | None,
-    step: Progress | None,
-) -> set[Path]:
-    """Link or write the packs of a dataset's clips that cross; returns where they are."""
-    made: set[Path] = set()
-    for encoding in corpus.rendering["encodings"]:
-        tars = sorted((corpus.dataset.root / "clips" / encoding).glob("*.tar"))
-        for done, tar in enumerate(tars):
-            if step is not None:
-                step(f"merge {corpus.name}", done, len(tars))
-            members, _, _ = pack.read_index(tar)
-            shown = {m.key for m in members if m.field != "json"}
-            chosen = shown & kept.keys()
-            if not chosen:
-                continue
-            added = None if any(m.field == pose.FIELD for m in members) else poses
-            if chosen == shown and added is None:
-                target = folder / encoding / tar.name
-                _link(tar, target)
-            else:
-                what = [tar.stem, sorted(chosen), *([added.shape] if added else [])]
-                digest = hashlib.sha256(canonical_json(what)).hexdigest()
-                recording = tar.stem.rpartition("-")[0]
-                target = folder / encoding / f"{recording}-{digest[:16]}.tar"
-                clips = {key: kept[key] for key in chosen}
-                _write_some(tar, target, clips=clips, poses=added)
-            made.add(target)
-        if step is not None:
-            step(f"merge {corpus.name}", len(tars), len(tars))
-    return made
-
-
-def _link(tar: Path, target: Path) -> None:
-    """The same file under another name, its index first; a copy where that is not possible."""
-    if target.is_file() and (target.samefile(tar) or pack.is_complete(target)):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for source, path in ((pack.index_path(tar), pack.index_path(target)), (tar, target)):
-        path.unlink(missing_ok=True)
-        try:
-            os.link(source, path)
-        except OSError:  # another disk, or a file system without links
-            with source.open("rb") as file, write_atomic(path) as copy:
-                shutil.copyfileobj(file, copy)
-
-
-def _write_some(
-    tar: Path, target: Path, *, clips: Mapping[str, Clip], poses: Skeleton | None
-) -> None:
-    """A pack with some of the clips of another, and with the poses that it lacks, if given."""
-    if pack.is_complete(target):
-        return
-    with pack.PackReader(tar) as reader, pack.writing(target) as writer:
-        for m in reader.members:
-            if m.key in clips:
-                writer.add(m.key, field=m.field, data=reader.read(m.key, field=m.field))
-        if poses is not None:
-            for key, clip in sorted(clips.items()):
-                writer.add(key, field=pose.FIELD, data=poses.unseen(clip.num_frames))
-
-
-# --------------------------------------------------------------------------- the stage
 
 
 def _check(corpora: Sequence[Corpus]) -> None:
@@ -486,6 +112,7 @@ def _fingerprint(
                 "rendering": dict(corpus.rendering),
                 "stages": _books(corpus),
                 "pose_points": points_of(corpus),
+                "withdrawn": sorted(corpus.dataset.provenance.get("withdrawn", ())),
                 "tables": {t: sha256_file(corpus.dataset.path(t)) for t in _TABLES},
                 "packs": sorted(
                     p.relative_to(corpus.dataset.root).as_posix()
@@ -547,7 +174,7 @@ def merge(
     mapped = read_map(options.map, corpora=corpora)
     people = who_is_who(corpora, same_signers=options.same_signers)
     signs = Signs(options=options, mapped=mapped, meant=one_key_each(corpora))
-    merged = _Merged(people=people, signs_of=signs, step=progress)
+    merged = Merged(people=people, signs_of=signs, step=progress)
     for corpus in corpora:
         merged.note_withdrawn(corpus)
     for corpus in corpora:
@@ -555,6 +182,8 @@ def merge(
     merged.tell_unlike()
     merged.tell_alike()
     merged.leave_unused()
+    for corpus in corpora:
+        merged.take_issues(corpus)
     if merged.unmapped and options.unmapped == "error":
         shown = ", ".join(f"{g} of {c}" for c, g in sorted(merged.unmapped)[:5])
         raise UsageError(
@@ -566,13 +195,18 @@ def merge(
 
     poses, unlike = common(corpora)
     merged.issues += unlike
+    if poses is None:
+        merged.recordings = {
+            key: dataclasses.replace(row, pose_file=None, pose_sha256=None)
+            for key, row in merged.recordings.items()
+        }
     folder = dataset.root / "clips"
-    packs: set[Path] = set()
+    made: set[Path] = set()
     for corpus in corpora:
-        packs |= _take_packs(
+        made |= packs.take(
             corpus, folder=folder, kept=_of(corpus, merged), poses=poses, step=progress
         )
-    wanted = packs | {pack.index_path(path) for path in packs}
+    wanted = made | {pack.index_path(path) for path in made}
     for path in sorted(folder.glob("*/*")):
         if path not in wanted:
             path.unlink()
@@ -585,7 +219,7 @@ def merge(
     return True
 
 
-def _of(corpus: Corpus, merged: _Merged) -> dict[str, Clip]:
+def _of(corpus: Corpus, merged: Merged) -> dict[str, Clip]:
     """The clips that came from a dataset."""
     return {
         key: clip
@@ -595,21 +229,18 @@ def _of(corpus: Corpus, merged: _Merged) -> dict[str, Clip]:
 
 
 def _write(
-    dataset: Dataset, merged: _Merged, *, corpora: Sequence[Corpus], fingerprint: str
+    dataset: Dataset, merged: Merged, *, corpora: Sequence[Corpus], fingerprint: str
 ) -> None:
     stated: dict[str, Counter[str | None]] = {corpus.name: Counter() for corpus in corpora}
+    of_each: dict[str, Counter[str | None]] = defaultdict(Counter)
     for row in merged.recordings.values():
         stated[merged.owner[row.recording_id]][row.licence] += 1
-    strange = sorted(set(merged.signs_of.mapped) - merged.signs_of.used)
+        of_each[row.corpus or ""][row.licence] += 1
     issues = [
         *merged.issues,
-        *_licence_issues(stated),
-        *(
-            issue("K705", table="signs", key=value,
-                   message=f"{corpus} has no clip of the {column} {value!r} that the table maps")
-            for corpus, column, value in strange
-        ),
-    ]  # fmt: skip
+        *terms.told(of_each),
+        *strange(merged.signs_of, corpora=corpora),
+    ]
     dataset.open_books()
     dataset.write("signers", merged.people.signers)
     dataset.write("signs", merged.signs.values())
@@ -646,42 +277,14 @@ def _write(
             for name, digest in corpus.dataset.provenance.get("inputs", {}).items()
             if digest not in merged.gone  # a file may be named after its signer
         },
+        # As hashes alone: who withdrew is nobody in this dataset.
+        withdrawn={digest: [] for digest in sorted({*merged.gone, *merged.parted})},
         licence=strictest(text for texts in stated.values() for text in texts),
         merge_sha256=fingerprint,
     )  # fmt: skip
 
 
-def stated_for_all(licence: str | None, *, of_recordings: str | None) -> list[Issue]:
-    """What is to be said of the licence that a recipe states, if it asks for less than theirs."""
-    if licence is None or of_recordings is None:
-        return []
-    together, kind = strictest((licence, of_recordings)), licence_kind(licence)
-    # One licence may be spelled in several ways.
-    if together == licence or (kind is not None and licence_kind(together) == kind):
-        return []
-    message = f"the recipe states {licence} for all, the recordings {of_recordings}"
-    return [issue("K710", table="recordings", key="licence", message=message)]
-
-
-def _licence_issues(stated: Mapping[str, Counter[str | None]]) -> Iterator[Issue]:
-    """What is to be said about the licences of each corpus."""
-    for corpus, texts in stated.items():
-        for text in sorted(t or "" for t in texts if licence_kind(t) is None):
-            what = f"{text!r} is not a licence that kslds knows" if text else "no licence is stated"
-            number = texts[text or None]
-            unsure = "; whether it goes with the other licences is not known" if text else ""
-            yield issue("K707", table="recordings", key=corpus,
-                         message=f"{corpus}: {what} ({number} recording(s)){unsure}")  # fmt: skip
-    pairs = sorted((corpus, text) for corpus, texts in stated.items() for text in texts if text)
-    for (a, one), (b, other) in combinations(pairs, 2):
-        # Where one is not known, K707 says that nothing is known of how it combines.
-        if a != b and combine(one, other) is False:
-            yield issue("K706", table="recordings", key=b,
-                         message=f"{a} is under {one}, {b} under {other}: one of them asks for "
-                         "terms that the other does not allow")  # fmt: skip
-
-
-def _capture(corpora: Sequence[Corpus], merged: _Merged) -> dict[str, Any]:
+def _capture(corpora: Sequence[Corpus], merged: Merged) -> dict[str, Any]:
     """What the raw files say about themselves, of the recordings that crossed."""
     found: dict[str, Any] = {}
     for corpus in corpora:

@@ -7,10 +7,12 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rapidfuzz import fuzz, process
 
 from kslds import schema
 from kslds.codes import CODES
@@ -20,6 +22,7 @@ from kslds.manifest import (
     Dataset,
     key_of,
 )
+from kslds.orthography import TO_CYRILLIC, fold, fold_yo
 from kslds.schema import Issue, Segment, Sign, Signer
 
 MAX_NAME = 40
@@ -162,6 +165,8 @@ class Signs:
         first, second = (self.mapped[row] if row else None for row in rows)
         if first and second:
             return first != second
+        if not (first or second) and one[1].label is not None and one[1].label == other[1].label:
+            return False  # a number of a class too, where both have the recording
         a, b = self._meant(*one), self._meant(*other)
         return a != b and (first or a) != (second or b)
 
@@ -173,6 +178,7 @@ def one_key_each(corpora: Sequence[Corpus]) -> dict[tuple[str, str], str]:
     no spelling. A sign that was made of a label is that of an entry which alone has the label
     among its spellings, else of the same label as written: its key says nothing, since each
     corpus gives the plain one to the first of several labels that are spelled alike in ASCII.
+    A label without a letter is the number of a class, which says nothing in another corpus.
     """
     entries: dict[str, set[str]] = {}
     found: dict[tuple[str, str], str] = {}
@@ -198,6 +204,12 @@ def one_key_each(corpora: Sequence[Corpus]) -> dict[tuple[str, str], str]:
             spelling[word].append(key)
     # Where a plain key is free, the label that has it in the first corpus keeps it.
     for label, places in labels.items():
+        if not any(map(str.isalpha, label)):
+            for where in places:
+                key = joined(*where)
+                found[where] = key if key not in used else _hashed(key, label)
+                used.add(found[where])
+            continue
         of = spelling.get(label, [])
         free = (key for _, key in places if key not in used)
         key = of[0] if len(of) == 1 else next(free, None) or _hashed(places[0][1], label)
@@ -252,6 +264,37 @@ def read_map(path: str | None, *, corpora: Sequence[Corpus]) -> dict[tuple[str, 
                 hint="Keep one of the rows.",
             )
     return found
+
+
+def strange(signs: Signs, *, corpora: Sequence[Corpus]) -> Iterator[Issue]:
+    """Rows of the table that no clip which crosses needed, with what may have been meant."""
+    unused = sorted(set(signs.mapped) - signs.used)
+    for corpus in corpora:
+        rows = [(column, value) for name, column, value in unused if name == corpus.name]
+        if not rows:
+            continue
+        segments = corpus.dataset.arrow("segments")
+        there = sorted(
+            (column, value)
+            for column in ("gloss_id", "label")
+            for value in segments[column].unique().to_pylist()
+            if value is not None
+        )
+        looks = [_look(value) for _, value in there]
+        for column, value in rows:
+            text = f"{corpus.name} has no clip of the {column} {value!r} that the table maps"
+            near = process.extract(_look(value), looks, scorer=fuzz.ratio, score_cutoff=60)
+            if near and (column, value) not in there:
+                # Where several look the same, that of the same letters.
+                best = max(near, key=lambda n: (n[1], fuzz.ratio(value, there[n[2]][1])))
+                text += "; nearest: the {} {!r}".format(*there[best[2]])
+            yield issue("K705", table="signs", key=value, message=text)
+
+
+def _look(text: str) -> str:
+    """What a label looks like, whatever its letter case, blanks and the alphabet of a letter."""
+    letters = "".join(re.findall(r"[^\W_]", text))
+    return fold_yo(fold(letters.translate(TO_CYRILLIC)))
 
 
 def _check_there(path: str, *, what: str) -> None:

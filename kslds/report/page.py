@@ -121,7 +121,7 @@ def _overview(data: Data) -> Sequence[object]:
     tools = [f"kslds {provenance['kslds']}"] if "kslds" in provenance else []
     tools += [provenance["ffmpeg"]] if "ffmpeg" in provenance else []
     lines = [
-        ("Licence", facts["licence"] or "not stated"),
+        ("Licence", facts["licence"] or "not stated: what has none may not be passed on"),
         ("Split", data.split or "none yet"),
         ("Content hash", el("code", facts["dataset_sha256"] or "none before kslds shard")),
         ("Made with", ", ".join(tools) or "not stated"),
