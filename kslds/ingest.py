@@ -261,7 +261,7 @@ def _read_recordings(
     def read(item: tuple[str, Path]) -> tuple[str, str, int, Probe | Recording | MediaError]:
         name, path = item
         try:
-            digest, size = sha256_file(path), path.stat().st_size
+            digest, size = dataset.sha256_of(path), path.stat().st_size
         except OSError as error:
             return name, "", 0, MediaError(f"{name} cannot be read: {error.strerror}.", code="K101")
         known = rows.get(digest)

@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,9 +51,9 @@ class Probe:
     sar: Fraction
     time_base: Fraction
     origin_pts: int
-    pts: list[int]
+    pts: Sequence[int]
     """Timestamps of the presented frames, ascending, in `time_base`, minus `origin_pts`."""
-    keyframes: list[int]
+    keyframes: Sequence[int]
     end_ms: int
     is_vfr: bool
     has_audio: bool
@@ -156,11 +157,21 @@ def _rotation(path: Path, stream_index: int) -> int:
     return 0
 
 
+_Numbers = npt.NDArray[np.int64]
+
+
+def _numbers(values: Sequence[int]) -> _Numbers:
+    return np.asarray(values, np.int64)
+
+
 @dataclass
 class _Packets:
-    """What one pass over a stream's packets found."""
+    """What one pass over a stream's packets found; arrays, as there are 100,000 in an hour."""
 
-    entries: list[tuple[int, int, bool]] = field(default_factory=list)  # pts, duration, key
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    durations: array[int] = field(default_factory=lambda: array("q"))
+    key: array[int] = field(default_factory=lambda: array("b"))
+    """May decoding start there? 0 or 1."""
     unstamped: int = 0
     error: str | None = None
 
@@ -182,7 +193,7 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
             if packet.dts is not None:
                 if last is not None and (packet.dts - last) * stream.time_base < -_CLOCK_SLACK:
                     raise MediaError(
-                        f"its clock goes back after frame {len(found.entries)}.",
+                        f"its clock goes back after frame {len(found.stamps)}.",
                         code="K125",
                         hint="It was joined from several recordings: separate them.",
                     )
@@ -191,9 +202,11 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
                 found.unstamped += 1
             else:
                 key = packet.is_keyframe and _starts(packet, stream.codec_context)
-                found.entries.append((packet.pts, packet.duration or 0, key))
+                found.stamps.append(packet.pts)
+                found.durations.append(packet.duration or 0)
+                found.key.append(key)
     except (av.FFmpegError, OSError) as error:
-        found.error = f"reading stops after {len(found.entries)} frames: {error.strerror}"
+        found.error = f"reading stops after {len(found.stamps)} frames: {error.strerror}"
     if torn and found.error is None:
         found.error = f"{torn} frame(s) arrived incomplete"
     return found
@@ -268,9 +281,9 @@ def _best_stream(container: Any) -> Any:
     return best if best in moving else moving[0]
 
 
-def _is_vfr(pts: Sequence[int], time_base: Fraction) -> bool:
+def _is_vfr(pts: _Numbers, time_base: Fraction) -> bool:
     """Do frame intervals differ by more than rounding to the time base (or to 1 ms) explains?"""
-    steps = np.diff(np.asarray(pts, dtype=np.int64))
+    steps = np.diff(pts)
     if len(steps) < 2:
         return False
     grain = max(1, int(Fraction(1, 1000) / time_base))
@@ -344,7 +357,7 @@ def _open(path: Path) -> _Opened:
         ) from error
 
 
-def _decoded_pts(path: Path, opened: _Opened) -> list[int]:
+def _decoded_pts(path: Path, opened: _Opened) -> Sequence[int]:
     """Timestamps as they come when the recording is cut; for containers that leave them open.
 
     Raises:
@@ -355,7 +368,7 @@ def _decoded_pts(path: Path, opened: _Opened) -> list[int]:
     with decoding(
         path, stream_index=index, time_base=base, origin_pts=0, geometry=small
     ) as decoded:
-        pts = [pts for pts, _ in decoded.frames]
+        pts = array("q", (pts for pts, _ in decoded.frames))
     sound, clean = sound_pts(path, stream_index=index)
     if decoded.errors or not clean or len(sound) != len(pts):
         raise MediaError(
@@ -367,17 +380,17 @@ def _decoded_pts(path: Path, opened: _Opened) -> list[int]:
     return pts
 
 
-def _gap(pts: Sequence[int], time_base: Fraction) -> str | None:
+def _gap(pts: _Numbers, time_base: Fraction) -> str | None:
     """A stretch without frames that no camera leaves.
 
     Raises:
         MediaError: K125 it lasts over an hour: the clock went wrong.
     """
-    steps = np.diff(np.asarray(pts, dtype=np.int64))
-    seconds = steps * float(time_base)
+    # As floats, because whole numbers of 64 bits do not hold every step.
+    seconds = np.diff(pts.astype(np.float64)) * float(time_base)
     if not len(seconds) or seconds.max() <= max(10.0, 100 * float(np.median(seconds))):
         return None
-    before = int(steps.argmax())
+    before = int(seconds.argmax())
     if seconds[before] > 3600:
         raise MediaError(
             f"its clock jumps by {seconds[before]:.0f} s after frame {before}.", code="K125"
@@ -401,57 +414,72 @@ def probe(path: Path) -> Probe:
     facts, packets, base = opened.facts, opened.packets, opened.facts["time_base"]
     if not facts["width"] or not facts["height"] or facts["width"] * facts["height"] > _MAX_PIXELS:
         raise MediaError(f"{path.name} states no usable picture size.", code="K102")
-    if packets.unstamped and not packets.entries:
+    if packets.unstamped and not packets.stamps:
         raise MediaError(
             f"{path.name} is a raw stream without timestamps.",
             code="K101",
             hint=f"Put it into a container: ffmpeg -framerate 30 -i {path.name} -c copy out.mp4",
         )
-    damage = packets.error
-    if damage is None and (short := _missing_bytes(path)):
-        damage = f"the file ends {short} bytes early"
-
-    shown = sorted({pts for pts, _, _ in packets.entries})
-    if damage is None and len(shown) < len(packets.entries):
-        damage = f"{len(packets.entries) - len(shown)} frame(s) repeat the time of another"
-    first_key = min((pts for pts, _, key in packets.entries if key), default=None)
-    if opened.guesses:
-        shown = _decoded_pts(path, opened)
-    elif damage or first_key is None or shown[0] < first_key or facts["codec"] in _HIDING:
-        shown, _ = sound_pts(path, stream_index=facts["stream_index"])
-    if not shown:
-        raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
-
-    gap = _gap(shown, base)
-    missing = len({pts for pts, _, _ in packets.entries} - set(shown))
-    if damage is None and missing and facts["codec"] not in _HIDING and not opened.guesses:
-        damage = f"{missing} frame(s) do not decode"
-    damage = damage or gap
-
-    first = shown[0] if opened.guesses else min(pts for pts, _, _ in packets.entries)
-    origin = _origin(first, time_base=base, sound_starts=opened.sound_starts)
-    keys = {pts for pts, _, key in packets.entries if key}
-    last = max((d for pts, d, _ in packets.entries if pts == shown[-1]), default=0)
-    if not last:
-        last = shown[-1] - shown[-2] if len(shown) > 1 else int(1 / (opened.rate or 25) / base)
+    stamps = _numbers(packets.stamps)
+    keys = stamps[np.array(packets.key, bool)]
+    shown, damage = _shown(path, opened, stamps=stamps, keys=keys)
+    first = shown[0] if opened.guesses else stamps.min()
+    origin = _origin(int(first), time_base=base, sound_starts=opened.sound_starts)
+    last = int(_numbers(packets.durations)[stamps == shown[-1]].max(initial=0))
+    if not last and len(shown) > 1:
+        last = int(shown[-1] - shown[-2])
+    last = last or int(1 / (opened.rate or 25) / base)
+    end = int(shown[-1]) - origin
     return Probe(
         **facts,
         rotation=_rotation(path, facts["stream_index"]),
         origin_pts=origin,
-        pts=[pts - origin for pts in shown],
-        keyframes=[i for i, pts in enumerate(shown) if pts in keys],
-        end_ms=max(
-            frame_ms(shown[-1] - origin + last, base), frame_ms(shown[-1] - origin, base) + 1
-        ),
+        pts=array("q", (shown - origin).tobytes()),
+        keyframes=array("q", np.flatnonzero(np.isin(shown, keys)).astype(np.int64).tobytes()),
+        end_ms=max(frame_ms(end + last, base), frame_ms(end, base) + 1),
         is_vfr=_is_vfr(shown, base),
         damage=damage,
     )
 
 
+def _shown(
+    path: Path, opened: _Opened, *, stamps: _Numbers, keys: _Numbers
+) -> tuple[_Numbers, str | None]:
+    """Timestamps of the presented frames, ascending, and what is damaged.
+
+    Args:
+        path: The recording.
+        opened: What its demuxer says.
+        stamps: Timestamps of its packets.
+        keys: Of those that decoding can start at.
+
+    Raises:
+        MediaError: K102 no frame decodes; K125 the timestamps cannot be trusted.
+    """
+    facts, base = opened.facts, opened.facts["time_base"]
+    damage = opened.packets.error
+    if damage is None and (short := _missing_bytes(path)):
+        damage = f"the file ends {short} bytes early"
+    shown = np.unique(stamps)
+    if damage is None and len(shown) < len(stamps):
+        damage = f"{len(stamps) - len(shown)} frame(s) repeat the time of another"
+    if opened.guesses:
+        shown = _numbers(_decoded_pts(path, opened))
+    elif damage or not len(keys) or shown[0] < keys.min() or facts["codec"] in _HIDING:
+        shown = _numbers(sound_pts(path, stream_index=facts["stream_index"])[0])
+    if not len(shown):
+        raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
+    gap = _gap(shown, base)
+    missing = len(np.setdiff1d(stamps, shown))
+    if damage is None and missing and facts["codec"] not in _HIDING and not opened.guesses:
+        damage = f"{missing} frame(s) do not decode"
+    return shown, damage or gap
+
+
 # --------------------------------------------------------------------------- what decodes
 
 
-def sound_pts(path: Path, *, stream_index: int) -> tuple[list[int], bool]:
+def sound_pts(path: Path, *, stream_index: int) -> tuple[Sequence[int], bool]:
     """Timestamps (in the stream's time base, ascending) of the frames that decode without an error.
 
     After a packet that does not decode, pictures are guesses until the next keyframe; they are
@@ -470,7 +498,7 @@ def sound_pts(path: Path, *, stream_index: int) -> tuple[list[int], bool]:
         )
         if done.returncode == 0:
             found = json.loads(done.stdout)
-            return [int(pts) for pts in found["pts"]], bool(found["clean"])
+            return array("q", found["pts"]), bool(found["clean"])
         why = f"the decoder ended with status {done.returncode}"
     except subprocess.TimeoutExpired:
         why = "decoding took over an hour"
