@@ -271,6 +271,10 @@ def decoding(
         vcodec="rawvideo",
         pix_fmt="yuv420p",
         f="nut",
+        # What lets a reader seek is kept in memory on both sides of the pipe, for every frame.
+        syncpoints="none",
+        write_index=0,
+        strict="experimental",
         loglevel="error",
     )
     command = [ffmpeg_exe(), "-nostdin", "-filter_threads", str(threads), *output.get_args()]
