@@ -23,7 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 from kslds.errors import MediaError
-from kslds.video import SAFE_INPUT, STALL_SECONDS, Geometry, decoding, ffmpeg_exe, safe_input
+from kslds.video import (
+    MAX_PIXELS,
+    SAFE_INPUT,
+    STALL_SECONDS,
+    Geometry,
+    decoding,
+    ffmpeg_exe,
+    safe_input,
+)
 
 SUFFIXES = frozenset(
     """
@@ -32,9 +40,6 @@ SUFFIXES = frozenset(
     """.split()  # noqa: SIM905 - a list of literals would fill the page
 )
 """File name endings that are taken for recordings when a folder is searched."""
-
-
-_MAX_PIXELS = 16384 * 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -412,8 +417,15 @@ def probe(path: Path) -> Probe:
     check_readable(path)
     opened = _open(path)
     facts, packets, base = opened.facts, opened.packets, opened.facts["time_base"]
-    if not facts["width"] or not facts["height"] or facts["width"] * facts["height"] > _MAX_PIXELS:
-        raise MediaError(f"{path.name} states no usable picture size.", code="K102")
+    if not facts["width"] or not facts["height"]:
+        raise MediaError(f"{path.name} states no picture size.", code="K102")
+    if facts["width"] * facts["height"] > MAX_PIXELS:
+        raise MediaError(
+            f"{path.name} has pictures of {facts['width']} × {facts['height']}; at most "
+            f"{MAX_PIXELS} pixels are read.",
+            code="K102",
+            hint=f"Is that so? Make them smaller: ffmpeg -i {path.name} -vf scale=1920:-2 out.mp4",
+        )
     if packets.unstamped and not packets.stamps:
         raise MediaError(
             f"{path.name} is a raw stream without timestamps.",

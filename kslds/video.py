@@ -45,7 +45,15 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,mxf,"
     "dv,ivf,nut,h264,hevc,obu,av1,m4v,mjpeg,gif,rm,wtv,avr,h263,vc1"
 )
-SAFE_INPUT = {"protocol_whitelist": "file,pipe", "format_whitelist": _DEMUXERS}
+MAX_PIXELS = 8192 * 8192
+"""Of a recording's picture; a decoder makes room for several before it has seen one."""
+
+SAFE_INPUT = {
+    "protocol_whitelist": "file,pipe",
+    "format_whitelist": _DEMUXERS,
+    # With what decoders add to a picture.
+    "max_pixels": str((8192 + 64) ** 2),
+}
 
 MAX_SIDE = 8192
 """Longest side of a clip, in pixels."""
