@@ -266,8 +266,7 @@ def decoding(
     # The origin is subtracted here because NUT cannot hold what comes before zero.
     chain = f"setpts=PTS-({origin_pts}),"
     if wanted:
-        chosen = "+".join(f"between(pts\\,{first}\\,{last})" for first, last in wanted)
-        chain += f"trim=end_pts={wanted[-1][1] + 1},select={chosen},"
+        chain += f"trim=end_pts={wanted[-1][1] + 1},select={_among(wanted)},"
     output = safe_input(path, copyts=None, threads=threads, **seek).output(
         "pipe:1",
         map=f"0:{stream_index}",
@@ -324,6 +323,17 @@ def decoding(
                 result.errors += f" nothing came for {STALL_SECONDS} s; stopped."
             elif process.returncode not in (0, -9) and not result.errors:
                 result.errors = f"ffmpeg ended with status {process.returncode}."
+
+
+def _among(wanted: Sequence[tuple[int, int]]) -> str:
+    """An expression of ffmpeg's: is ``pts`` in one of these ranges?
+
+    A tree: of a sum of more than 100 terms ffmpeg says that it cannot parse it.
+    """
+    if len(wanted) == 1:
+        return "between(pts\\,{}\\,{})".format(*wanted[0])
+    before, after = wanted[: len(wanted) // 2], wanted[len(wanted) // 2 :]
+    return f"if(lt(pts\\,{after[0][0]})\\,{_among(before)}\\,{_among(after)})"
 
 
 def _nut_frames(stream: Any, *, time_base: Fraction) -> Iterator[tuple[int, bytes]]:
