@@ -257,34 +257,14 @@ def decoding(
         `time_base` minus `origin_pts`, ascending; frame the packed yuv420p planes of
         `geometry.size`. Of frames that claim one time only the first is given.
     """
-    seek: dict[str, Any] = {}
-    if start_pts is not None:
-        seconds = (start_pts + origin_pts) * time_base
-        # Rounded up: a time just before a keyframe would lead to the one before.
-        micros = -(-seconds * 1_000_000 // 1)
-        seek = {"ss": f"{micros}us", "seek_timestamp": 1, "noaccurate_seek": None}
-    # The origin is subtracted here because NUT cannot hold what comes before zero.
-    chain = f"setpts=PTS-({origin_pts}),"
-    if wanted:
-        chain += f"trim=end_pts={wanted[-1][1] + 1},select={_among(wanted)},"
-    output = safe_input(path, copyts=None, threads=threads, **seek).output(
-        "pipe:1",
-        map=f"0:{stream_index}",
-        vf=chain + geometry.filters,
-        map_metadata=-1,
-        map_chapters=-1,
-        fps_mode="passthrough",
-        enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
-        vcodec="rawvideo",
-        pix_fmt="yuv420p",
-        f="nut",
-        # What lets a reader seek is kept in memory on both sides of the pipe, for every frame.
-        syncpoints="none",
-        write_index=0,
-        strict="experimental",
-        loglevel="error",
+    command = _decoder(
+        safe_input(path, copyts=None, threads=threads, **_seek(start_pts, origin_pts, time_base)),
+        stream_index=stream_index,
+        time_base=time_base,
+        # The origin is subtracted here because NUT cannot hold what comes before zero.
+        filters=f"setpts=PTS-({origin_pts}),{_chosen(wanted)}{geometry.filters}",
+        threads=threads,
     )
-    command = [ffmpeg_exe(), "-nostdin", "-filter_threads", str(threads), *output.get_args()]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
@@ -323,6 +303,44 @@ def decoding(
                 result.errors += f" nothing came for {STALL_SECONDS} s; stopped."
             elif process.returncode not in (0, -9) and not result.errors:
                 result.errors = f"ffmpeg ended with status {process.returncode}."
+
+
+def _seek(start_pts: int | None, origin_pts: int, time_base: Fraction) -> dict[str, Any]:
+    """Options of an input that begins at the last keyframe before this timestamp."""
+    if start_pts is None:
+        return {}
+    # Rounded up: a time just before a keyframe would lead to the one before.
+    micros = -(-(start_pts + origin_pts) * time_base * 1_000_000 // 1)
+    return {"ss": f"{micros}us", "seek_timestamp": 1, "noaccurate_seek": None}
+
+
+def _decoder(
+    source: Any, *, stream_index: int, time_base: Fraction, filters: str, threads: int
+) -> list[str]:
+    """A command that writes frames as they come, with their timestamps, to its output."""
+    output = source.output(
+        "pipe:1",
+        map=f"0:{stream_index}",
+        vf=filters,
+        map_metadata=-1,
+        map_chapters=-1,
+        fps_mode="passthrough",
+        enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
+        vcodec="rawvideo",
+        pix_fmt="yuv420p",
+        f="nut",
+        # What lets a reader seek is kept in memory on both sides of the pipe, for every frame.
+        syncpoints="none",
+        write_index=0,
+        strict="experimental",
+        loglevel="error",
+    )
+    return [ffmpeg_exe(), "-nostdin", "-filter_threads", str(threads), *output.get_args()]
+
+
+def _chosen(wanted: Sequence[tuple[int, int]]) -> str:
+    """Filters that let frames in these ranges through, and end with the last; all where none."""
+    return f"trim=end_pts={wanted[-1][1] + 1},select={_among(wanted)}," if wanted else ""
 
 
 def _among(wanted: Sequence[tuple[int, int]]) -> str:
@@ -450,7 +468,8 @@ class ClipEncoder:
             **encoding.options,
         )
         self._process = subprocess.Popen(
-            [ffmpeg_exe(), "-y", *output.get_args()],
+            # One thread, not a pool with one for every core.
+            [ffmpeg_exe(), "-y", "-filter_threads", "1", *output.get_args()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
