@@ -517,19 +517,37 @@ def sound_pts(path: Path, *, stream_index: int) -> tuple[Sequence[int], bool]:
     raise MediaError(f"{path.name} cannot be decoded: {why}.", code="K101")
 
 
-def _precedes(packet: tuple[int | None, bool], key: tuple[int | None, bool]) -> bool:
-    return packet[0] is not None and key[0] is not None and packet[0] < key[0]
+@dataclass
+class _Decoded:
+    """What one pass of decoding found; arrays, as of packets."""
+
+    shown: array[int] = field(default_factory=lambda: array("q"))
+    """Timestamps of frames."""
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    """Of packets, in the order of the file; 0 where there is none."""
+    stamped: array[int] = field(default_factory=lambda: array("b"))
+    key: array[int] = field(default_factory=lambda: array("b"))
+    bad: set[int] = field(default_factory=set)
+    """Numbers of packets that do not decode."""
+    corrupt: set[int] = field(default_factory=set)
+    """Timestamps of frames that the decoder calls so."""
+
+    def take(self, packet: Any) -> None:
+        """Note a packet."""
+        if packet.is_corrupt:
+            self.bad.add(len(self.stamps))
+        self.stamps.append(packet.pts or 0)
+        self.stamped.append(packet.pts is not None)
+        self.key.append(packet.is_keyframe)
 
 
-def _sound_pts(path: str, stream_index: int) -> dict[str, Any]:
-    shown: set[int] = set()
-    order: list[tuple[int | None, bool]] = []
-    bad: list[int] = []
+def _decode(path: str, stream_index: int) -> _Decoded:
+    found = _Decoded()
     with av.open(f"file:{path}", options=dict(SAFE_INPUT), metadata_errors="replace") as container:
         stream = container.streams[stream_index]
         context = cast(Any, stream.codec_context)
         context.thread_type = "NONE"
-        context.options = {"err_detect": "explode"}
+        context.options = {"err_detect": "explode", "max_pixels": SAFE_INPUT["max_pixels"]}
         packets = container.demux(stream)
         while True:
             try:
@@ -538,38 +556,62 @@ def _sound_pts(path: str, stream_index: int) -> dict[str, Any]:
                 packet = None
             flush = packet is None or not packet.size
             if packet is not None and packet.size:
-                order.append((packet.pts, packet.is_keyframe))
-                if packet.is_corrupt:
-                    bad.append(len(order) - 1)
+                found.take(packet)
             try:
                 for frame in context.decode(None if flush else packet):
                     if frame.pts is not None and frame.is_corrupt:
-                        bad += [k for k, (pts, _) in enumerate(order) if pts == frame.pts]
+                        found.corrupt.add(frame.pts)
                     elif frame.pts is not None:
-                        shown.add(frame.pts)
+                        found.shown.append(frame.pts)
             except av.EOFError:
                 break
             except av.FFmpegError:
-                bad.append(len(order) - 1)
+                found.bad.add(len(found.stamps) - 1)
             if flush:
                 break
+    return found
+
+
+def _sound(found: _Decoded) -> tuple[_Numbers, bool]:
+    """Timestamps of the frames that do not depend on what does not decode, and whether all do.
+
+    In one go over what is bad: a long recording may be bad from one end to the other.
+    """
+    stamps, stamped = _numbers(found.stamps), np.array(found.stamped, bool)
+    corrupt = np.isin(stamps, list(found.corrupt)) & stamped
+    bad = sorted(found.bad.union(np.flatnonzero(corrupt).tolist()))
+    keys = np.flatnonzero(found.key)
+    lost = np.zeros(len(stamps), bool)
+    reached = -1
     for start in bad:
-        before = max((k for k in range(start) if order[k][1]), default=None)
-        if before is not None and _precedes(order[start], order[before]):
+        place = int(np.searchsorted(keys, start))
+        before = int(keys[place - 1]) if place else start
+        if stamped[start] and stamped[before] and stamps[start] < stamps[before]:
             # A picture shown before its keyframe, whose references are not there: nothing
             # that is shown after the keyframe refers to it.
-            shown -= {p for p, _ in order[start : start + 1] if p is not None}
+            lost[start] = True
             continue
-        for pts, key in order[start:]:
-            if key and pts != order[start][0]:
-                # Pictures shown before this keyframe may still refer to the broken ones.
-                shown -= {
-                    p for p, _ in order[start:] if p is not None and pts is not None and p < pts
-                }
-                break
-            shown.discard(cast(int, pts))
-    return {"pts": sorted(shown), "clean": not bad}
+        while place < len(keys) and _same(start, keys[place], stamps, stamped):
+            place += 1
+        if place == len(keys):
+            lost[start:] = True
+            break
+        if reached == keys[place]:
+            continue  # all of it is lost already
+        reached = int(keys[place])
+        lost[start:reached] = True
+        if stamped[reached]:
+            # Pictures shown before this keyframe may still refer to the broken ones.
+            lost[start:] |= stamps[start:] < stamps[reached]
+    shown = np.setdiff1d(_numbers(found.shown), stamps[lost & stamped])
+    return shown, not bad
+
+
+def _same(one: int, other: int, stamps: _Numbers, stamped: npt.NDArray[np.bool_]) -> bool:
+    """Have two packets the same time, or both none?"""
+    return bool(stamped[one] == stamped[other] and stamps[one] == stamps[other])
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_sound_pts(sys.argv[1], int(sys.argv[2]))))
+    sound, clean = _sound(_decode(sys.argv[1], int(sys.argv[2])))
+    sys.stdout.write(json.dumps({"pts": sound.tolist(), "clean": clean}))
