@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -249,3 +251,20 @@ def test_an_hour_that_is_bad_throughout_is_gone_through_in_one_go() -> None:
     start = time.process_time()
     assert probing._sound(found)[0].tolist() == []
     assert time.process_time() - start < 20
+
+
+def test_giant_pictures_are_refused_before_there_is_room_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "giant.mkv"
+    giant = ("-f", "lavfi", "-i", "color=s=12000x12000:r=10:d=0.2")
+    ffmpeg(*giant, "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", path)
+    text = (
+        "import sys; from pathlib import Path; from kslds import errors, probe\n"
+        "try: probe.probe(Path(sys.argv[1]))\n"
+        "except errors.MediaError as error: print(error.code, error)\n"
+        "print([line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line][0])"
+    )
+    command = [sys.executable, "-c", text, str(path)]
+    out = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
+    assert "K102 giant.mkv has pictures of 12000 × 12000; at most 67108864" in out[0]
+    assert "scale=1920:-2" in out[0]
+    assert int(out[1]) < 200_000  # kB; one such frame takes 216,000
