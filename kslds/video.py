@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -279,11 +279,12 @@ def decoding(
         watched = _Watched(process)
         result = Decoding(frames=iter(()))
 
-        def frames() -> Iterator[tuple[int, bytes]]:
+        def frames() -> Generator[tuple[int, bytes], None, None]:
             yield from _nut_frames(watched, time_base=time_base)
             result.at_end = True
 
-        result.frames = frames()
+        running = frames()
+        result.frames = running
         try:
             yield result
             killed = result.at_end and process.wait(STALL_SECONDS) == -signal.SIGKILL
@@ -295,6 +296,8 @@ def decoding(
         finally:
             process.kill()
             process.wait()
+            # It and `result` hold each other, and would hold a megabyte until the next collection.
+            running.close()
             watched.close()
             cast(Any, process.stdout).close()
             log.seek(0)

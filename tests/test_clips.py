@@ -518,3 +518,31 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path: Path) -> 
         peaks[frames] = peak_kb
     # FFmpeg's own index of an MP4 takes some 50 bytes a frame.
     assert peaks[60_000] < peaks[1_000] + 8_000
+
+
+BROKEN_OFF = """
+import gc, sys
+from pathlib import Path
+from kslds import probe, video
+gc.disable()
+path = Path(sys.argv[1])
+found = probe.probe(path)
+fit = video.geometry(32, 32, size=32, fit="pad")
+held = lambda: int(next(l for l in open("/proc/self/status") if "VmRSS" in l).split()[1])
+for number in range(60):
+    with video.decoding(
+        path, stream_index=0, time_base=found.time_base, origin_pts=0, geometry=fit
+    ) as decoded:
+        next(decoded.frames)
+    if number == 9:
+        before = held()
+print(held() - before)
+"""
+
+
+def test_a_decoder_that_is_broken_off_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=32x32:r=25:d=20", *X264, path)
+    command = [sys.executable, "-c", BROKEN_OFF, str(path)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(out.stdout) < 8_000  # kB; a reader takes some 400
