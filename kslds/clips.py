@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,7 +27,7 @@ from kslds import inset, pack, pose, schema, video
 from kslds.codes import CODES
 from kslds.engine import Progress, num_cores, run, stopping
 from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile
-from kslds.manifest import Dataset, canonical_json, sha256_file
+from kslds.manifest import Dataset, canonical_json
 from kslds.probe import all_ms, sound_pts
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Timing
 from kslds.spans import ClipOptions, geometry, plan, resampled, span_end_pts
@@ -49,6 +49,9 @@ _MOST_THREADS = 4
 
 _MAX_OPEN = 16
 """Encoders fed at a time; where more clips overlap, the recording is decoded again for the rest."""
+
+_MAX_CLOSING = 4
+"""Clips whose frames are all there and that are not done yet; decoding waits for them."""
 
 
 # --------------------------------------------------------------------------- trim
@@ -126,9 +129,7 @@ def trim(dataset: Dataset, *, options: ClipOptions, unknown: str = "error") -> N
 
 
 def timings_of(dataset: Dataset) -> Callable[[str], Timing]:
-    """recording_id → its timing, made when it is asked for: a timestamp as an object of Python
-    takes five times the memory.
-    """
+    """recording_id → its timing, made when it is asked for, so that one at a time is held."""
     table = dataset.arrow("timings")
     rows = {key: row for row, key in enumerate(table["recording_id"].to_pylist())}
 
@@ -360,7 +361,6 @@ def _cut(
         _Damaged: There is such a frame; or the decoder complains, and nobody knew (`unsound` is
             None).
     """
-    index_of = {pts: i for i, pts in enumerate(job.timing.pts)}
     waiting = list(reversed(clips))
     last_needed = max(clip.last_frame for clip in clips)
     active: list[_Sink] = []
@@ -392,8 +392,8 @@ def _cut(
         for pts, frame in decoded.frames:
             if stopping():
                 raise _Stopped
-            index = index_of.get(pts)
-            if index is None:
+            index = bisect_left(job.timing.pts, pts)
+            if index == len(job.timing.pts) or job.timing.pts[index] != pts:
                 if unsound is None or not unsound(pts + job.recording.origin_pts):
                     raise _Damaged
                 continue
@@ -403,7 +403,7 @@ def _cut(
             for sink in active:
                 sink.add(index, frame)
             close([s for s in active if s.clip.last_frame == index])
-            while finishing and finishing[0][1].done():
+            while finishing and (finishing[0][1].done() or len(finishing) > _MAX_CLOSING):
                 clip, future = finishing.pop(0)
                 yield clip, _result(clip, future)
             if index >= last_needed:
@@ -450,12 +450,12 @@ class _Damaged(Exception):
     """Frames are not what the table says; never leaves this module."""
 
 
-def _render(job: _Job) -> None:
+def _render(job: _Job, *, sha256_of: Callable[[Path], str]) -> None:
     """Write the packs of one recording that are missing."""
     missing = [e for e in job.encodings if not pack.is_complete(job.pack_path(e))]
     if not missing:
         return
-    if sha256_file(job.path) != job.recording.content_sha256:
+    if sha256_of(job.path) != job.recording.content_sha256:
         raise IncompleteDataset(
             f"{job.recording.source_file} changed since it was ingested.",
             hint="Run: kslds ingest … again.",
@@ -523,15 +523,6 @@ def _write_packs(
                 writer.add(clip_id, field="json", data=canonical_json({"dropped": code}))
 
 
-def _rendered(job: _Job) -> Mapping[str, dict[str, Any]]:
-    """What the packs of a recording hold: clip_id → facts."""
-    found: dict[str, dict[str, Any]] = {}
-    for encoding in reversed(job.encodings):
-        with pack.PackReader(job.pack_path(encoding)) as reader:
-            found |= {key: json.loads(reader.read(key, field="json")) for key in reader.keys}
-    return found
-
-
 def resize(
     dataset: Dataset,
     *,
@@ -561,7 +552,6 @@ def resize(
         EncodeError: A clip did not come back as it went in.
     """
     recordings = {r.recording_id: r for r in dataset.read("recordings", Recording)}
-    timings = {t.recording_id: t for t in dataset.read("timings", Timing)}
     clips = dataset.read("clips", Clip)
     by_recording: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
@@ -572,70 +562,91 @@ def resize(
         raise IncompleteDataset(
             f"there is no clip: {why}.", hint=f"Look at: kslds info {dataset.root}"
         )
+    _check_media(by_recording, recordings=recordings, media=media)
     folder = dataset.root / "clips"
     shape = _pose_shape(recordings.values(), poses)
     at_a_time = min(workers or num_cores(), len(by_recording))
     threads = max(1, min(num_cores() // at_a_time, _MOST_THREADS))
-    jobs = []
-    for recording_id, group in sorted(by_recording.items()):
-        recording = recordings[recording_id]
-        if recording.source_file not in media:
-            raise MissingFile(
-                f"the recording {recording.source_file} is no longer in the media folder.",
-                hint="Put it back, or run: kslds ingest … again.",
-            )
-        jobs.append(
-            _Job(
-                recording=recording,
-                timing=timings[recording_id],
-                clips=tuple(sorted(group, key=lambda c: c.clip_id)),
-                path=media[recording.source_file],
-                folder=folder,
-                options=options,
-                encodings=tuple(video.ENCODINGS[e] for e in encodings),
-                pose_shape=shape,
-                pose_path=poses / recording.pose_file if poses and recording.pose_file else None,
-                threads=threads,
-            )
-        )
-    for _ in run(_render, jobs, stage="resize", workers=workers, progress=progress):
-        pass
+    timings = timings_of(dataset)
 
-    rendered, dropped = _outcome(jobs)
-    _sweep(folder, keep={job.pack_path(e) for job in jobs for e in job.encodings})
+    def render(recording_id: str) -> _Outcome:
+        """Made here and let go of here: timestamps and poses of one recording a worker."""
+        recording = recordings[recording_id]
+        job = _Job(
+            recording=recording,
+            timing=timings(recording_id),
+            clips=tuple(sorted(by_recording[recording_id], key=lambda c: c.clip_id)),
+            path=media[recording.source_file],
+            folder=folder,
+            options=options,
+            encodings=tuple(video.ENCODINGS[e] for e in encodings),
+            pose_shape=shape,
+            pose_path=poses / recording.pose_file if poses and recording.pose_file else None,
+            threads=threads,
+        )
+        _render(job, sha256_of=dataset.sha256_of)
+        return _outcome(job)
+
+    made = list(
+        run(render, sorted(by_recording), stage="resize", workers=workers, progress=progress)
+    )
+    _sweep(folder, keep={path for one in made for path in one.packs})
+    rendered = [clip for one in made for clip in one.rendered]
     dataset.write("clips", rendered)
     dataset.close_books(
         "resize",
         rows_in=len(clips),
         rows_out=len(rendered),
-        dropped=dropped,
+        dropped=[row for one in made for row in one.dropped],
         facts={"frames": sum(c.num_frames for c in rendered)},
     )
 
 
-def _outcome(jobs: Iterable[_Job]) -> tuple[list[Clip], list[Dropped]]:
-    """What the packs say became of the plan."""
+def _check_media(
+    wanted: Iterable[str], *, recordings: Mapping[str, Recording], media: Mapping[str, Path]
+) -> None:
+    for recording_id in sorted(wanted):
+        name = recordings[recording_id].source_file
+        if name not in media:
+            raise MissingFile(
+                f"the recording {name} is no longer in the media folder.",
+                hint="Put it back, or run: kslds ingest … again.",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """What became of the plan of one recording."""
+
+    packs: list[Path]
+    rendered: list[Clip]
+    dropped: list[Dropped]
+
+
+def _outcome(job: _Job) -> _Outcome:
+    """What the packs of a recording say became of the plan."""
+    packs = [job.pack_path(encoding) for encoding in job.encodings]
+    found: dict[str, dict[str, Any]] = {}
+    for path in reversed(packs):
+        with pack.PackReader(path) as reader:
+            found |= {key: json.loads(reader.read(key, field="json")) for key in reader.keys}
     rendered: list[Clip] = []
     dropped: list[Dropped] = []
-    for job in jobs:
-        facts = _rendered(job)
-        for clip in job.clips:
-            known = facts[clip.clip_id]
-            if "dropped" in known:
-                code = known["dropped"]
-                reason = (
-                    f"frames {clip.first_frame} to {clip.last_frame} of {clip.source_file}: "
-                    f"{CODES[code].title}"
-                )
-                dropped.append(
-                    Dropped(
-                        stage="resize", table="clips", key=clip.clip_id, code=code, reason=reason
-                    )
-                )
-                continue
-            known.pop("frame_sizes", None)
-            rendered.append(dataclasses.replace(clip, **cast(Any, known)))
-    return rendered, dropped
+    for clip in job.clips:
+        known = found[clip.clip_id]
+        if "dropped" in known:
+            code = known["dropped"]
+            reason = (
+                f"frames {clip.first_frame} to {clip.last_frame} of {clip.source_file}: "
+                f"{CODES[code].title}"
+            )
+            dropped.append(
+                Dropped(stage="resize", table="clips", key=clip.clip_id, code=code, reason=reason)
+            )
+            continue
+        known.pop("frame_sizes", None)
+        rendered.append(dataclasses.replace(clip, **cast(Any, known)))
+    return _Outcome(packs=packs, rendered=rendered, dropped=dropped)
 
 
 def _pose_shape(recordings: Iterable[Recording], folder: Path | None) -> tuple[int, int] | None:

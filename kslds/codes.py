@@ -47,8 +47,8 @@ _error(
 _error(
     "K102",
     "no video",
-    "The file opens but holds no video stream or frame.",
-    "Remove it from the media folder or name the right file.",
+    "The file opens but holds no video stream or frame, or pictures of over 8192 × 8192 pixels.",
+    "Remove it from the media folder or name the right file; make giant pictures smaller.",
 )
 _error(
     "K103",

@@ -28,6 +28,12 @@ from kslds.errors import MediaError, MissingExtra, UsageError
 MAX_SIDE = 8192
 """Longest side of a frame that is read, in pixels."""
 
+MAX_PIXELS = 4096 * 8192
+"""Of a frame that is read, as of one that is rendered. A file may state any number, and a decoder
+makes room for several frames of it before it has seen one."""
+
+_AGAIN = "Fetch the dataset again; of your own, run: kslds resize DIR, then kslds shard DIR."
+
 Frames = npt.NDArray[np.uint8]
 """uint8 (T, H, W, 3), RGB; or (T, H * 3 / 2, W), planes."""
 
@@ -65,7 +71,9 @@ def read_frames(
     except (av.FFmpegError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, MediaError):
             raise
-        raise MediaError(f"the clip cannot be decoded: {error}.", code="K331") from error
+        raise MediaError(
+            f"the clip cannot be decoded: {error}.", code="K331", hint=_AGAIN
+        ) from error
 
 
 def planes_shape(height: int, width: int) -> tuple[int, int]:
@@ -107,6 +115,7 @@ def _pyav_frames(
         clip = _ours(data) or _any_form(data, stack)
         # One thread a clip: many clips are read at a time, and a clip is soon read.
         clip.decoder.thread_count = 1
+        clip.decoder.options = {"max_pixels": str(_coded_pixels(clip.height, clip.width))}
         size = planes_shape(clip.height, clip.width) if planes else (clip.height, clip.width, 3)
         out = _place(out, (len(indices), *size))
         shown = sorted(clip.times)
@@ -134,6 +143,11 @@ def _pyav_frames(
     if places:
         raise IndexError(f"{len(places)} of its frames did not come")
     return out
+
+
+def _coded_pixels(height: int, width: int) -> int:
+    """Most pixels of a frame with what a decoder adds: whole macroblocks, and aligned rows."""
+    return (height // 64 + 1) * (width // 64 + 1) * 64 * 64
 
 
 def _ours(data: bytes) -> _Coded | None:
@@ -167,7 +181,8 @@ def _h264() -> Any:
 
 def _any_form(data: bytes, stack: ExitStack) -> _Coded:
     """Any clip that FFmpeg reads; stays open until the stack is left."""
-    container = stack.enter_context(av.open(io.BytesIO(data)))
+    limit = {"max_pixels": str(MAX_PIXELS)}
+    container = stack.enter_context(av.open(io.BytesIO(data), options=limit))
     stream = container.streams.video[0]
     if cast(Any, stream.codec_context) is None:
         raise ValueError("its codec is unknown")
@@ -232,6 +247,8 @@ def _rows(plane: Any, width: int) -> Frames:
 def _place(out: Frames | None, shape: tuple[int, ...]) -> Frames:
     if max(shape[1:3]) > MAX_SIDE:
         raise ValueError(f"its frames have {shape[2]} × {shape[1]}, more than {MAX_SIDE}")
+    if shape[1] * shape[2] > MAX_PIXELS * 3 // 2:  # planes stand below each other
+        raise ValueError(f"its frames have {shape[2]} × {shape[1]}: more pixels than {MAX_PIXELS}")
     if out is None:
         return np.empty(shape, np.uint8)
     if out.shape != shape:
@@ -299,7 +316,9 @@ def read_jpegs(frames: Sequence[bytes], *, out: Frames | None = None) -> Frames:
     try:
         return decode(frames, out)
     except (ValueError, OSError) as error:
-        raise MediaError(f"the clip cannot be decoded: {error}.", code="K331") from error
+        raise MediaError(
+            f"the clip cannot be decoded: {error}.", code="K331", hint=_AGAIN
+        ) from error
 
 
 def _simplejpeg(frames: Sequence[bytes], out: Frames | None) -> Frames:

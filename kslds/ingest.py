@@ -268,7 +268,7 @@ def _read_recordings(
     def read(item: tuple[str, Path]) -> tuple[str, str, int, Probe | Recording | MediaError]:
         name, path = item
         try:
-            digest, size = sha256_file(path), path.stat().st_size
+            digest, size = dataset.sha256_of(path), path.stat().st_size
         except OSError as error:
             return name, "", 0, MediaError(f"{name} cannot be read: {error.strerror}.", code="K101")
         known = rows.get(digest)
@@ -506,32 +506,13 @@ def ingest(
         _dropped("ingest-texts", source, problem) for source, problem in texts.without_segment()
     ]
     if files and not segments.num_read and not texts.num_read:
-        shown = ", ".join(list(files.values())[:3])
-        raise AnnotationError(
-            f"{shown} {'has' if len(files) == 1 else 'have'} no row of annotations.",
-            hint="Export it again: there is a header at most.",
-        )
+        raise _no_rows(files)
     if options.missing == "error":
         _check_present([*segments.dropped, *no_place])
 
-    signers_of: dict[str, set[str]] = defaultdict(set)
-    for segment in segments.rows.values():
-        if segment.signer_id:
-            signers_of[segment.recording_id].add(segment.signer_id)
-    for row in found.rows.values():
-        named = signers_of.get(row.recording_id, set())
-        sessions = segments.sessions.get(row.recording_id, set())
-        found.rows[row.recording_id] = dataclasses.replace(
-            row,
-            signer_id=next(iter(named)) if len(named) == 1 else None,
-            session_id=next(iter(sessions)) if len(sessions) == 1 else None,
-            pose_file=None,
-            pose_sha256=None,
-        )
     listed = sorted(signers)
-    for signer_id in sorted(set().union(*signers_of.values())):
+    for signer_id in sorted(_name_people(found, segments)):
         signers.setdefault(signer_id, Signer(signer_id=signer_id))
-
     points = _attach_poses(found, options.poses)
     used = Counter(segment.recording_id for segment in segments.rows.values())
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
@@ -574,6 +555,34 @@ def ingest(
     inputs = _hashes(found, files)
     noted = {digest: sorted(keys) for digest, keys in sorted(gone.items()) if keys}
     dataset.update_provenance(inputs=inputs, pose_points=points, withdrawn=noted)
+
+
+def _no_rows(files: Mapping[Path, str]) -> AnnotationError:
+    shown = ", ".join(list(files.values())[:3])
+    return AnnotationError(
+        f"{shown} {'has' if len(files) == 1 else 'have'} no row of annotations.",
+        hint="Export it again: there is a header at most.",
+    )
+
+
+def _name_people(found: _Recordings, segments: _Segments) -> set[str]:
+    """Fill in whom and which session each recording shows, where its segments name one; returns
+    all signers that they name."""
+    signers_of: dict[str, set[str]] = defaultdict(set)
+    for segment in segments.rows.values():
+        if segment.signer_id:
+            signers_of[segment.recording_id].add(segment.signer_id)
+    for row in found.rows.values():
+        named = signers_of.get(row.recording_id, set())
+        sessions = segments.sessions.get(row.recording_id, set())
+        found.rows[row.recording_id] = dataclasses.replace(
+            row,
+            signer_id=next(iter(named)) if len(named) == 1 else None,
+            session_id=next(iter(sessions)) if len(sessions) == 1 else None,
+            pose_file=None,
+            pose_sha256=None,
+        )
+    return set().union(*signers_of.values())
 
 
 def _signer_issues(

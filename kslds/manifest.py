@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import time
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -156,6 +157,7 @@ class Dataset:
         self.root = Path(root)
         folders = (self.root / "tables", self.root, *self.root.parents) if create else ()
         self._made = [folder for folder in folders if not folder.exists()]
+        self._hashed: dict[Path, tuple[tuple[int, ...], str]] = {}
         if create and self.root.exists() and not self.root.is_dir():
             raise UsageError(
                 f"{self.root} is a file, not a folder.", hint="Name another folder with --out."
@@ -181,6 +183,26 @@ class Dataset:
 
     def __repr__(self) -> str:
         return f"Dataset({str(self.root)!r})"
+
+    # inputs
+
+    def sha256_of(self, path: Path) -> str:
+        """SHA-256 of a file that is read, hex. Stages of one build read it once.
+
+        What was hashed before counts as long as the file is the same one by device, number, size
+        and both its times, of which no program can set the second. Nothing of it is kept on disk,
+        where another machine could take it for its own.
+        """
+        known = self._hashed.get(path)
+        if known is not None and known[0] == _identity(path):
+            return known[1]
+        before, now = _identity(path), time.time_ns()
+        digest = sha256_file(path)
+        # A file written within the grain of the clock of its folder could change once more
+        # and keep its times.
+        if max(before[-2:]) < now - _GRAIN_NS and _identity(path) == before:
+            self._hashed[path] = before, digest
+        return digest
 
     # tables
 
@@ -442,6 +464,14 @@ class Dataset:
                     break
                 folder.rmdir()
 
+
+def _identity(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+_GRAIN_NS = 3_000_000_000
+"""FAT's clock is the coarsest, with 2 s."""
 
 _AGAIN = "Run: kslds build … again."
 

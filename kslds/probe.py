@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +23,15 @@ import numpy as np
 import numpy.typing as npt
 
 from kslds.errors import MediaError
-from kslds.video import SAFE_INPUT, STALL_SECONDS, Geometry, decoding, ffmpeg_exe, safe_input
+from kslds.video import (
+    MAX_PIXELS,
+    SAFE_INPUT,
+    STALL_SECONDS,
+    Geometry,
+    decoding,
+    ffmpeg_exe,
+    safe_input,
+)
 
 SUFFIXES = frozenset(
     """
@@ -31,9 +40,6 @@ SUFFIXES = frozenset(
     """.split()  # noqa: SIM905 - a list of literals would fill the page
 )
 """File name endings that are taken for recordings when a folder is searched."""
-
-
-_MAX_PIXELS = 16384 * 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +56,9 @@ class Probe:
     sar: Fraction
     time_base: Fraction
     origin_pts: int
-    pts: list[int]
+    pts: Sequence[int]
     """Timestamps of the presented frames, ascending, in `time_base`, minus `origin_pts`."""
-    keyframes: list[int]
+    keyframes: Sequence[int]
     end_ms: int
     is_vfr: bool
     has_audio: bool
@@ -156,11 +162,21 @@ def _rotation(path: Path, stream_index: int) -> int:
     return 0
 
 
+_Numbers = npt.NDArray[np.int64]
+
+
+def _numbers(values: Sequence[int]) -> _Numbers:
+    return np.asarray(values, np.int64)
+
+
 @dataclass
 class _Packets:
-    """What one pass over a stream's packets found."""
+    """What one pass over a stream's packets found; arrays, as there are 100,000 in an hour."""
 
-    entries: list[tuple[int, int, bool]] = field(default_factory=list)  # pts, duration, key
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    durations: array[int] = field(default_factory=lambda: array("q"))
+    key: array[int] = field(default_factory=lambda: array("b"))
+    """May decoding start there? 0 or 1."""
     unstamped: int = 0
     error: str | None = None
 
@@ -182,7 +198,7 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
             if packet.dts is not None:
                 if last is not None and (packet.dts - last) * stream.time_base < -_CLOCK_SLACK:
                     raise MediaError(
-                        f"its clock goes back after frame {len(found.entries)}.",
+                        f"its clock goes back after frame {len(found.stamps)}.",
                         code="K125",
                         hint="It was joined from several recordings: separate them.",
                     )
@@ -191,9 +207,11 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
                 found.unstamped += 1
             else:
                 key = packet.is_keyframe and _starts(packet, stream.codec_context)
-                found.entries.append((packet.pts, packet.duration or 0, key))
+                found.stamps.append(packet.pts)
+                found.durations.append(packet.duration or 0)
+                found.key.append(key)
     except (av.FFmpegError, OSError) as error:
-        found.error = f"reading stops after {len(found.entries)} frames: {error.strerror}"
+        found.error = f"reading stops after {len(found.stamps)} frames: {error.strerror}"
     if torn and found.error is None:
         found.error = f"{torn} frame(s) arrived incomplete"
     return found
@@ -268,9 +286,9 @@ def _best_stream(container: Any) -> Any:
     return best if best in moving else moving[0]
 
 
-def _is_vfr(pts: Sequence[int], time_base: Fraction) -> bool:
+def _is_vfr(pts: _Numbers, time_base: Fraction) -> bool:
     """Do frame intervals differ by more than rounding to the time base (or to 1 ms) explains?"""
-    steps = np.diff(np.asarray(pts, dtype=np.int64))
+    steps = np.diff(pts)
     if len(steps) < 2:
         return False
     grain = max(1, int(Fraction(1, 1000) / time_base))
@@ -344,7 +362,7 @@ def _open(path: Path) -> _Opened:
         ) from error
 
 
-def _decoded_pts(path: Path, opened: _Opened) -> list[int]:
+def _decoded_pts(path: Path, opened: _Opened) -> Sequence[int]:
     """Timestamps as they come when the recording is cut; for containers that leave them open.
 
     Raises:
@@ -355,7 +373,7 @@ def _decoded_pts(path: Path, opened: _Opened) -> list[int]:
     with decoding(
         path, stream_index=index, time_base=base, origin_pts=0, geometry=small
     ) as decoded:
-        pts = [pts for pts, _ in decoded.frames]
+        pts = array("q", (pts for pts, _ in decoded.frames))
     sound, clean = sound_pts(path, stream_index=index)
     if decoded.errors or not clean or len(sound) != len(pts):
         raise MediaError(
@@ -367,17 +385,17 @@ def _decoded_pts(path: Path, opened: _Opened) -> list[int]:
     return pts
 
 
-def _gap(pts: Sequence[int], time_base: Fraction) -> str | None:
+def _gap(pts: _Numbers, time_base: Fraction) -> str | None:
     """A stretch without frames that no camera leaves.
 
     Raises:
         MediaError: K125 it lasts over an hour: the clock went wrong.
     """
-    steps = np.diff(np.asarray(pts, dtype=np.int64))
-    seconds = steps * float(time_base)
+    # As floats, because whole numbers of 64 bits do not hold every step.
+    seconds = np.diff(pts.astype(np.float64)) * float(time_base)
     if not len(seconds) or seconds.max() <= max(10.0, 100 * float(np.median(seconds))):
         return None
-    before = int(steps.argmax())
+    before = int(seconds.argmax())
     if seconds[before] > 3600:
         raise MediaError(
             f"its clock jumps by {seconds[before]:.0f} s after frame {before}.", code="K125"
@@ -399,59 +417,81 @@ def probe(path: Path) -> Probe:
     check_readable(path)
     opened = _open(path)
     facts, packets, base = opened.facts, opened.packets, opened.facts["time_base"]
-    if not facts["width"] or not facts["height"] or facts["width"] * facts["height"] > _MAX_PIXELS:
-        raise MediaError(f"{path.name} states no usable picture size.", code="K102")
-    if packets.unstamped and not packets.entries:
+    if not facts["width"] or not facts["height"]:
+        raise MediaError(f"{path.name} states no picture size.", code="K102")
+    if facts["width"] * facts["height"] > MAX_PIXELS:
+        raise MediaError(
+            f"{path.name} has pictures of {facts['width']} × {facts['height']}; at most "
+            f"{MAX_PIXELS} pixels are read.",
+            code="K102",
+            hint=f"Is that so? Make them smaller: ffmpeg -i {path.name} -vf scale=1920:-2 out.mp4",
+        )
+    if packets.unstamped and not packets.stamps:
         raise MediaError(
             f"{path.name} is a raw stream without timestamps.",
             code="K101",
             hint=f"Put it into a container: ffmpeg -framerate 30 -i {path.name} -c copy out.mp4",
         )
-    damage = packets.error
-    if damage is None and (short := _missing_bytes(path)):
-        damage = f"the file ends {short} bytes early"
-
-    shown = sorted({pts for pts, _, _ in packets.entries})
-    if damage is None and len(shown) < len(packets.entries):
-        damage = f"{len(packets.entries) - len(shown)} frame(s) repeat the time of another"
-    first_key = min((pts for pts, _, key in packets.entries if key), default=None)
-    if opened.guesses:
-        shown = _decoded_pts(path, opened)
-    elif damage or first_key is None or shown[0] < first_key or facts["codec"] in _HIDING:
-        shown, _ = sound_pts(path, stream_index=facts["stream_index"])
-    if not shown:
-        raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
-
-    gap = _gap(shown, base)
-    missing = len({pts for pts, _, _ in packets.entries} - set(shown))
-    if damage is None and missing and facts["codec"] not in _HIDING and not opened.guesses:
-        damage = f"{missing} frame(s) do not decode"
-    damage = damage or gap
-
-    first = shown[0] if opened.guesses else min(pts for pts, _, _ in packets.entries)
-    origin = _origin(first, time_base=base, sound_starts=opened.sound_starts)
-    keys = {pts for pts, _, key in packets.entries if key}
-    last = max((d for pts, d, _ in packets.entries if pts == shown[-1]), default=0)
-    if not last:
-        last = shown[-1] - shown[-2] if len(shown) > 1 else int(1 / (opened.rate or 25) / base)
+    stamps = _numbers(packets.stamps)
+    keys = stamps[np.array(packets.key, bool)]
+    shown, damage = _shown(path, opened, stamps=stamps, keys=keys)
+    first = shown[0] if opened.guesses else stamps.min()
+    origin = _origin(int(first), time_base=base, sound_starts=opened.sound_starts)
+    last = int(_numbers(packets.durations)[stamps == shown[-1]].max(initial=0))
+    if not last and len(shown) > 1:
+        last = int(shown[-1] - shown[-2])
+    last = last or int(1 / (opened.rate or 25) / base)
+    end = int(shown[-1]) - origin
     return Probe(
         **facts,
         rotation=_rotation(path, facts["stream_index"]),
         origin_pts=origin,
-        pts=[pts - origin for pts in shown],
-        keyframes=[i for i, pts in enumerate(shown) if pts in keys],
-        end_ms=max(
-            frame_ms(shown[-1] - origin + last, base), frame_ms(shown[-1] - origin, base) + 1
-        ),
+        pts=array("q", (shown - origin).tobytes()),
+        keyframes=array("q", np.flatnonzero(np.isin(shown, keys)).astype(np.int64).tobytes()),
+        end_ms=max(frame_ms(end + last, base), frame_ms(end, base) + 1),
         is_vfr=_is_vfr(shown, base),
         damage=damage,
     )
 
 
+def _shown(
+    path: Path, opened: _Opened, *, stamps: _Numbers, keys: _Numbers
+) -> tuple[_Numbers, str | None]:
+    """Timestamps of the presented frames, ascending, and what is damaged.
+
+    Args:
+        path: The recording.
+        opened: What its demuxer says.
+        stamps: Timestamps of its packets.
+        keys: Of those that decoding can start at.
+
+    Raises:
+        MediaError: K102 no frame decodes; K125 the timestamps cannot be trusted.
+    """
+    facts, base = opened.facts, opened.facts["time_base"]
+    damage = opened.packets.error
+    if damage is None and (short := _missing_bytes(path)):
+        damage = f"the file ends {short} bytes early"
+    shown = np.unique(stamps)
+    if damage is None and len(shown) < len(stamps):
+        damage = f"{len(stamps) - len(shown)} frame(s) repeat the time of another"
+    if opened.guesses:
+        shown = _numbers(_decoded_pts(path, opened))
+    elif damage or not len(keys) or shown[0] < keys.min() or facts["codec"] in _HIDING:
+        shown = _numbers(sound_pts(path, stream_index=facts["stream_index"])[0])
+    if not len(shown):
+        raise MediaError(f"{path.name} holds no frame that decodes.", code="K102")
+    gap = _gap(shown, base)
+    missing = len(np.setdiff1d(stamps, shown))
+    if damage is None and missing and facts["codec"] not in _HIDING and not opened.guesses:
+        damage = f"{missing} frame(s) do not decode"
+    return shown, damage or gap
+
+
 # --------------------------------------------------------------------------- what decodes
 
 
-def sound_pts(path: Path, *, stream_index: int) -> tuple[list[int], bool]:
+def sound_pts(path: Path, *, stream_index: int) -> tuple[Sequence[int], bool]:
     """Timestamps (in the stream's time base, ascending) of the frames that decode without an error.
 
     After a packet that does not decode, pictures are guesses until the next keyframe; they are
@@ -470,26 +510,44 @@ def sound_pts(path: Path, *, stream_index: int) -> tuple[list[int], bool]:
         )
         if done.returncode == 0:
             found = json.loads(done.stdout)
-            return [int(pts) for pts in found["pts"]], bool(found["clean"])
+            return array("q", found["pts"]), bool(found["clean"])
         why = f"the decoder ended with status {done.returncode}"
     except subprocess.TimeoutExpired:
         why = "decoding took over an hour"
     raise MediaError(f"{path.name} cannot be decoded: {why}.", code="K101")
 
 
-def _precedes(packet: tuple[int | None, bool], key: tuple[int | None, bool]) -> bool:
-    return packet[0] is not None and key[0] is not None and packet[0] < key[0]
+@dataclass
+class _Decoded:
+    """What one pass of decoding found; arrays, as of packets."""
+
+    shown: array[int] = field(default_factory=lambda: array("q"))
+    """Timestamps of frames."""
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    """Of packets, in the order of the file; 0 where there is none."""
+    stamped: array[int] = field(default_factory=lambda: array("b"))
+    key: array[int] = field(default_factory=lambda: array("b"))
+    bad: set[int] = field(default_factory=set)
+    """Numbers of packets that do not decode."""
+    corrupt: set[int] = field(default_factory=set)
+    """Timestamps of frames that the decoder calls so."""
+
+    def take(self, packet: Any) -> None:
+        """Note a packet."""
+        if packet.is_corrupt:
+            self.bad.add(len(self.stamps))
+        self.stamps.append(packet.pts or 0)
+        self.stamped.append(packet.pts is not None)
+        self.key.append(packet.is_keyframe)
 
 
-def _sound_pts(path: str, stream_index: int) -> dict[str, Any]:
-    shown: set[int] = set()
-    order: list[tuple[int | None, bool]] = []
-    bad: list[int] = []
+def _decode(path: str, stream_index: int) -> _Decoded:
+    found = _Decoded()
     with av.open(f"file:{path}", options=dict(SAFE_INPUT), metadata_errors="replace") as container:
         stream = container.streams[stream_index]
         context = cast(Any, stream.codec_context)
         context.thread_type = "NONE"
-        context.options = {"err_detect": "explode"}
+        context.options = {"err_detect": "explode", "max_pixels": SAFE_INPUT["max_pixels"]}
         packets = container.demux(stream)
         while True:
             try:
@@ -498,38 +556,62 @@ def _sound_pts(path: str, stream_index: int) -> dict[str, Any]:
                 packet = None
             flush = packet is None or not packet.size
             if packet is not None and packet.size:
-                order.append((packet.pts, packet.is_keyframe))
-                if packet.is_corrupt:
-                    bad.append(len(order) - 1)
+                found.take(packet)
             try:
                 for frame in context.decode(None if flush else packet):
                     if frame.pts is not None and frame.is_corrupt:
-                        bad += [k for k, (pts, _) in enumerate(order) if pts == frame.pts]
+                        found.corrupt.add(frame.pts)
                     elif frame.pts is not None:
-                        shown.add(frame.pts)
+                        found.shown.append(frame.pts)
             except av.EOFError:
                 break
             except av.FFmpegError:
-                bad.append(len(order) - 1)
+                found.bad.add(len(found.stamps) - 1)
             if flush:
                 break
+    return found
+
+
+def _sound(found: _Decoded) -> tuple[_Numbers, bool]:
+    """Timestamps of the frames that do not depend on what does not decode, and whether all do.
+
+    In one go over what is bad: a long recording may be bad from one end to the other.
+    """
+    stamps, stamped = _numbers(found.stamps), np.array(found.stamped, bool)
+    corrupt = np.isin(stamps, list(found.corrupt)) & stamped
+    bad = sorted(found.bad.union(np.flatnonzero(corrupt).tolist()))
+    keys = np.flatnonzero(found.key)
+    lost = np.zeros(len(stamps), bool)
+    reached = -1
     for start in bad:
-        before = max((k for k in range(start) if order[k][1]), default=None)
-        if before is not None and _precedes(order[start], order[before]):
+        place = int(np.searchsorted(keys, start))
+        before = int(keys[place - 1]) if place else start
+        if stamped[start] and stamped[before] and stamps[start] < stamps[before]:
             # A picture shown before its keyframe, whose references are not there: nothing
             # that is shown after the keyframe refers to it.
-            shown -= {p for p, _ in order[start : start + 1] if p is not None}
+            lost[start] = True
             continue
-        for pts, key in order[start:]:
-            if key and pts != order[start][0]:
-                # Pictures shown before this keyframe may still refer to the broken ones.
-                shown -= {
-                    p for p, _ in order[start:] if p is not None and pts is not None and p < pts
-                }
-                break
-            shown.discard(cast(int, pts))
-    return {"pts": sorted(shown), "clean": not bad}
+        while place < len(keys) and _same(start, keys[place], stamps, stamped):
+            place += 1
+        if place == len(keys):
+            lost[start:] = True
+            break
+        if reached == keys[place]:
+            continue  # all of it is lost already
+        reached = int(keys[place])
+        lost[start:reached] = True
+        if stamped[reached]:
+            # Pictures shown before this keyframe may still refer to the broken ones.
+            lost[start:] |= stamps[start:] < stamps[reached]
+    shown = np.setdiff1d(_numbers(found.shown), stamps[lost & stamped])
+    return shown, not bad
+
+
+def _same(one: int, other: int, stamps: _Numbers, stamped: npt.NDArray[np.bool_]) -> bool:
+    """Have two packets the same time, or both none?"""
+    return bool(stamped[one] == stamped[other] and stamps[one] == stamps[other])
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_sound_pts(sys.argv[1], int(sys.argv[2]))))
+    sound, clean = _sound(_decode(sys.argv[1], int(sys.argv[2])))
+    sys.stdout.write(json.dumps({"pts": sound.tolist(), "clean": clean}))

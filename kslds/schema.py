@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import types
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import pyarrow as pa
 
 FORMAT_VERSION = 1
@@ -136,9 +138,10 @@ class Timing:
 
     recording_id: Annotated[str, "key"]
     pts: Annotated[
-        list[int], "timestamp of frame 0, 1, …, ascending, in time base units, minus `origin_pts`"
+        Sequence[int],
+        "timestamp of frame 0, 1, …, ascending, in time base units, minus `origin_pts`",
     ]
-    keyframes: Annotated[list[int], "indices of the frames that a decoder can start at"]
+    keyframes: Annotated[Sequence[int], "indices of the frames that a decoder can start at"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,7 +281,10 @@ _ARROW: Mapping[Any, pa.DataType] = {
     float: pa.float64(),
     list[str]: pa.list_(pa.string()),
     list[int]: pa.list_(pa.int64()),
+    Sequence[int]: pa.list_(pa.int64()),
 }
+"""A `Sequence` of numbers is one of thousands, and read as an ``array``, whose numbers take a fifth
+of the memory of those of a list."""
 
 
 def _columns(record: type) -> list[tuple[str, Any, bool, str]]:
@@ -309,10 +315,12 @@ def to_table(record: type, rows: Iterable[Any]) -> pa.Table:
     """Rows of one record type as an Arrow table."""
     held = list(rows)
     # One column at a time: a million rows as dicts would take more memory than all else.
-    columns = [
-        pa.array([getattr(row, field.name) for row in held], type=field.type)
-        for field in arrow_schema(record)
-    ]
+    columns = []
+    for name, plain, _, _ in _columns(record):
+        values = [getattr(row, name) for row in held]
+        if plain == Sequence[int]:
+            values = [np.asarray(value, np.int64) for value in values]
+        columns.append(pa.array(values, type=_ARROW[plain]))
     return pa.Table.from_arrays(columns, schema=arrow_schema(record))
 
 
@@ -334,12 +342,13 @@ def from_table(record: type[_R], table: pa.Table) -> list[_R]:
     """The rows of an Arrow table as records."""
     found: list[_R] = []
     known: dict[str, str] = {}
+    many = {name for name, plain, _, _ in _columns(record) if plain == Sequence[int]}
     # Few rows at a time, and equal texts as one object, as most columns repeat a few: a million
     # rows would take twice the memory otherwise.
     for batch in table.to_batches(max_chunksize=8192):
         columns = []
-        for column in batch.columns:
-            values = column.to_pylist()
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            values: list[Any] = _arrays(column) if name in many else column.to_pylist()
             if pa.types.is_string(column.type) and len(set(values)) * 2 < len(values):
                 values = [known.setdefault(value, value) for value in values]
             columns.append(values)
@@ -348,6 +357,11 @@ def from_table(record: type[_R], table: pa.Table) -> list[_R]:
             record(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)
         ]
     return found
+
+
+def _arrays(column: pa.ListArray) -> list[array[int]]:
+    """Lists of numbers, each as an array."""
+    return [array("q", row.values.to_numpy().tobytes()) for row in column]
 
 
 def data_dictionary() -> str:

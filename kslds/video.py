@@ -19,7 +19,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -45,7 +45,15 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,asf,ogg,mxf,"
     "dv,ivf,nut,h264,hevc,obu,av1,m4v,mjpeg,gif,rm,wtv,avr,h263,vc1"
 )
-SAFE_INPUT = {"protocol_whitelist": "file,pipe", "format_whitelist": _DEMUXERS}
+MAX_PIXELS = 8192 * 8192
+"""Of a recording's picture; a decoder makes room for several before it has seen one."""
+
+SAFE_INPUT = {
+    "protocol_whitelist": "file,pipe",
+    "format_whitelist": _DEMUXERS,
+    # With what decoders add to a picture.
+    "max_pixels": str((8192 + 64) ** 2),
+}
 
 MAX_SIDE = 8192
 """Longest side of a clip, in pixels."""
@@ -249,31 +257,14 @@ def decoding(
         `time_base` minus `origin_pts`, ascending; frame the packed yuv420p planes of
         `geometry.size`. Of frames that claim one time only the first is given.
     """
-    seek: dict[str, Any] = {}
-    if start_pts is not None:
-        seconds = (start_pts + origin_pts) * time_base
-        # Rounded up: a time just before a keyframe would lead to the one before.
-        micros = -(-seconds * 1_000_000 // 1)
-        seek = {"ss": f"{micros}us", "seek_timestamp": 1, "noaccurate_seek": None}
-    # The origin is subtracted here because NUT cannot hold what comes before zero.
-    chain = f"setpts=PTS-({origin_pts}),"
-    if wanted:
-        chosen = "+".join(f"between(pts\\,{first}\\,{last})" for first, last in wanted)
-        chain += f"trim=end_pts={wanted[-1][1] + 1},select={chosen},"
-    output = safe_input(path, copyts=None, threads=threads, **seek).output(
-        "pipe:1",
-        map=f"0:{stream_index}",
-        vf=chain + geometry.filters,
-        map_metadata=-1,
-        map_chapters=-1,
-        fps_mode="passthrough",
-        enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
-        vcodec="rawvideo",
-        pix_fmt="yuv420p",
-        f="nut",
-        loglevel="error",
+    command = _decoder(
+        safe_input(path, copyts=None, threads=threads, **_seek(start_pts, origin_pts, time_base)),
+        stream_index=stream_index,
+        time_base=time_base,
+        # The origin is subtracted here because NUT cannot hold what comes before zero.
+        filters=f"setpts=PTS-({origin_pts}),{_chosen(wanted)}{geometry.filters}",
+        threads=threads,
     )
-    command = [ffmpeg_exe(), "-nostdin", "-filter_threads", str(threads), *output.get_args()]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
@@ -288,11 +279,12 @@ def decoding(
         watched = _Watched(process)
         result = Decoding(frames=iter(()))
 
-        def frames() -> Iterator[tuple[int, bytes]]:
+        def frames() -> Generator[tuple[int, bytes], None, None]:
             yield from _nut_frames(watched, time_base=time_base)
             result.at_end = True
 
-        result.frames = frames()
+        running = frames()
+        result.frames = running
         try:
             yield result
             killed = result.at_end and process.wait(STALL_SECONDS) == -signal.SIGKILL
@@ -304,6 +296,8 @@ def decoding(
         finally:
             process.kill()
             process.wait()
+            # It and `result` hold each other, and would hold a megabyte until the next collection.
+            running.close()
             watched.close()
             cast(Any, process.stdout).close()
             log.seek(0)
@@ -312,6 +306,55 @@ def decoding(
                 result.errors += f" nothing came for {STALL_SECONDS} s; stopped."
             elif process.returncode not in (0, -9) and not result.errors:
                 result.errors = f"ffmpeg ended with status {process.returncode}."
+
+
+def _seek(start_pts: int | None, origin_pts: int, time_base: Fraction) -> dict[str, Any]:
+    """Options of an input that begins at the last keyframe before this timestamp."""
+    if start_pts is None:
+        return {}
+    # Rounded up: a time just before a keyframe would lead to the one before.
+    micros = -(-(start_pts + origin_pts) * time_base * 1_000_000 // 1)
+    return {"ss": f"{micros}us", "seek_timestamp": 1, "noaccurate_seek": None}
+
+
+def _decoder(
+    source: Any, *, stream_index: int, time_base: Fraction, filters: str, threads: int
+) -> list[str]:
+    """A command that writes frames as they come, with their timestamps, to its output."""
+    output = source.output(
+        "pipe:1",
+        map=f"0:{stream_index}",
+        vf=filters,
+        map_metadata=-1,
+        map_chapters=-1,
+        fps_mode="passthrough",
+        enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
+        vcodec="rawvideo",
+        pix_fmt="yuv420p",
+        f="nut",
+        # What lets a reader seek is kept in memory on both sides of the pipe, for every frame.
+        syncpoints="none",
+        write_index=0,
+        strict="experimental",
+        loglevel="error",
+    )
+    return [ffmpeg_exe(), "-nostdin", "-filter_threads", str(threads), *output.get_args()]
+
+
+def _chosen(wanted: Sequence[tuple[int, int]]) -> str:
+    """Filters that let frames in these ranges through, and end with the last; all where none."""
+    return f"trim=end_pts={wanted[-1][1] + 1},select={_among(wanted)}," if wanted else ""
+
+
+def _among(wanted: Sequence[tuple[int, int]]) -> str:
+    """An expression of ffmpeg's: is ``pts`` in one of these ranges?
+
+    A tree: of a sum of more than 100 terms ffmpeg says that it cannot parse it.
+    """
+    if len(wanted) == 1:
+        return "between(pts\\,{}\\,{})".format(*wanted[0])
+    before, after = wanted[: len(wanted) // 2], wanted[len(wanted) // 2 :]
+    return f"if(lt(pts\\,{after[0][0]})\\,{_among(before)}\\,{_among(after)})"
 
 
 def _nut_frames(stream: Any, *, time_base: Fraction) -> Iterator[tuple[int, bytes]]:
@@ -428,7 +471,8 @@ class ClipEncoder:
             **encoding.options,
         )
         self._process = subprocess.Popen(
-            [ffmpeg_exe(), "-y", *output.get_args()],
+            # One thread, not a pool with one for every core.
+            [ffmpeg_exe(), "-y", "-filter_threads", "1", *output.get_args()],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._log,

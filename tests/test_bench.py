@@ -53,6 +53,18 @@ def test_a_run_has_the_answer_and_the_memory_of_children() -> None:
     assert 80 < found["peak_mb"] < 400
 
 
+def test_a_child_that_is_about_to_start_takes_no_memory_of_its_own() -> None:
+    # As between vfork and exec: the child sleeps in its parent's memory, and the parent waits.
+    start = (
+        "import ctypes, os; libc = ctypes.CDLL(None); stack = ctypes.create_string_buffer(65536);"
+        "top = ctypes.c_void_p((ctypes.addressof(stack) + 65000) & ~15);"
+        "libc.clone(libc.sleep, top, 0x100 | 0x4000 | 17, ctypes.c_void_p(2)); os.wait()"
+    )
+    code = f"x = bytearray(b'x') * 300_000_000; {start}; {ANSWER}"
+    found = measure.run_once(contender("one", code))
+    assert 300 < found["peak_mb"] < 500
+
+
 def test_the_memory_of_a_worker_is_not_that_of_its_parent() -> None:
     ballast = bytearray(b"x") * 400_000_000
     text = "from kslds.bench.measure import peak_mb; print(peak_mb())"

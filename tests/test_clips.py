@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import random
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -426,3 +428,121 @@ def test_a_recording_that_changed_since_ingest_is_refused(tmp_path: Path) -> Non
     options = clips.ClipOptions(fit="stretch")
     with pytest.raises(IncompleteDataset, match=r"a\.mp4 changed since it was ingested"):
         clips.resize(dataset, media=ingest.find_media([str(media)]).files, options=options)
+
+
+def test_a_clip_has_the_same_bytes_alone_and_among_others(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=200, options=B_FRAMES)
+
+    def packed(name: str, spans: list[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        (tmp_path / name).mkdir()
+        rows: list[dict[str, object]] = [
+            {"recording": "a.mp4", "start": a, "end": b, "unit": "frame"} for a, b in spans
+        ]
+        dataset = build(tmp_path / name, media, rows)
+        (tar,) = (dataset.root / "clips" / "h264").glob("*.tar")
+        with pack.PackReader(tar) as reader:
+            return {
+                (c.first_frame, c.last_frame + 1): reader.read(c.clip_id, field="mp4")
+                for c in dataset.read("clips", Clip)
+            }
+
+    # It begins where another ends, lies in one, overlaps some; more overlap than are open at once.
+    others = [(k, 150 - k) for k in range(20)] + [(60, 80), (100, 199), (0, 200), (85, 95)]
+    alone = packed("alone", [(80, 100)])
+    among = packed("among", [*others, (80, 100)])
+    assert len(among) == len(others) + 1
+    assert among[80, 100] == alone[80, 100]
+
+
+def test_more_stretches_than_a_decoder_is_told_of_are_decoded_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=120, options=B_FRAMES)
+    rows: list[dict[str, object]] = [
+        {"recording": "a.mp4", "start": k, "end": k + 3, "unit": "frame"} for k in range(5, 110, 10)
+    ]
+    monkeypatch.setattr(clips, "_MOST_STRETCHES", len(rows) - 1)
+    dataset = build(tmp_path, media, rows)
+    got = {
+        clip.first_frame: [read_number(f) for f in frames_of(dataset, clip.clip_id)]
+        for clip in dataset.read("clips", Clip)
+    }
+    assert got == {k: [k, k + 1, k + 2] for k in range(5, 110, 10)}
+
+
+def test_a_decoder_can_be_told_of_so_many_stretches(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    frames = 2 * clips._MOST_STRETCHES
+    ffmpeg("-f", "lavfi", "-i", f"testsrc=s=32x32:r=25:d={frames / 25}", *X264, path)
+    found = probe.probe(path)
+    every_other = list(found.pts)[::2]
+    with video.decoding(
+        path, stream_index=0, time_base=found.time_base, origin_pts=found.origin_pts,
+        geometry=video.geometry(32, 32, size=32, fit="pad"), wanted=[(p, p) for p in every_other],
+    ) as decoded:  # fmt: skip
+        assert [pts for pts, _ in decoded.frames] == every_other
+    assert len(every_other) == clips._MOST_STRETCHES
+    assert not decoded.errors
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from kslds import probe, video
+path = Path(sys.argv[1])
+found = probe.probe(path)
+fit = video.geometry(32, 32, size=32, fit="pad")
+peak = lambda: int(next(l for l in open("/proc/self/status") if "VmHWM" in l).split()[1])
+with video.decoding(
+    path, stream_index=0, time_base=found.time_base, origin_pts=0, geometry=fit
+) as decoded:
+    count = sum(1 for _ in decoded.frames)
+print(count, peak())
+"""
+
+
+def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path: Path) -> None:
+    peaks = {}
+    for frames in (1_000, 60_000):
+        path = tmp_path / f"{frames}.mp4"
+        ffmpeg("-f", "lavfi", "-i", f"color=s=32x32:r=25:d={frames / 25}", *X264, path)
+        out = subprocess.run(
+            [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True
+        )
+        count, peak_kb = map(int, out.stdout.split())
+        assert count == frames
+        peaks[frames] = peak_kb
+    # FFmpeg's own index of an MP4 takes some 50 bytes a frame.
+    assert peaks[60_000] < peaks[1_000] + 8_000
+
+
+BROKEN_OFF = """
+import gc, sys
+from pathlib import Path
+from kslds import probe, video
+gc.disable()
+path = Path(sys.argv[1])
+found = probe.probe(path)
+fit = video.geometry(32, 32, size=32, fit="pad")
+held = lambda: int(next(l for l in open("/proc/self/status") if "VmRSS" in l).split()[1])
+for number in range(60):
+    with video.decoding(
+        path, stream_index=0, time_base=found.time_base, origin_pts=0, geometry=fit
+    ) as decoded:
+        next(decoded.frames)
+    if number == 9:
+        before = held()
+print(held() - before)
+"""
+
+
+def test_a_decoder_that_is_broken_off_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=32x32:r=25:d=20", *X264, path)
+    command = [sys.executable, "-c", BROKEN_OFF, str(path)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(out.stdout) < 8_000  # kB; a reader takes some 400

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +21,7 @@ from PIL import Image
 from kslds import frames, mp4
 from kslds.errors import MediaError, UsageError
 from kslds.video import ENCODINGS
-from tests.painting import read_number, record
+from tests.painting import ffmpeg, read_number, record
 from tests.shard_tools import jpeg
 
 FRAMES = 40
@@ -259,3 +261,39 @@ def test_odd_jpegs_are_refused(monkeypatch: pytest.MonkeyPatch, without: bool) -
             frames.read_jpegs(pictures)
     with pytest.raises(MediaError, match="was expected"):
         frames.read_jpegs([good], out=np.empty((1, 9, 9, 3), np.uint8))
+
+
+def test_a_giant_picture_is_refused_before_there_is_room_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "giant.mp4"
+    giant = ("-f", "lavfi", "-i", "color=s=12000x12000:r=10:d=0.2")
+    ffmpeg(*giant, "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", path)
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"avc1", data.index(b"stsd")) + 4
+    lie = data.copy()
+    struct.pack_into(">HH", lie, entry + 24, 224, 224)
+    for number, (clip, why) in enumerate(
+        ((data, "12000 × 12000, more than 8192"), (lie, "Invalid"))
+    ):
+        held = tmp_path / f"{number}.mp4"
+        held.write_bytes(clip)
+        text = (
+            "import resource, sys; from kslds import errors, frames\n"
+            "try: frames.read_frames(open(sys.argv[1], 'rb').read(), indices=[1])\n"
+            "except errors.MediaError as error: print(error.what, error.hint)\n"
+            "print([line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line][0])"
+        )
+        out = subprocess.run(
+            [sys.executable, "-c", text, str(held)], capture_output=True, check=True, text=True
+        ).stdout.splitlines()
+        assert why in out[0]
+        assert "Fetch the dataset again" in out[0]
+        assert int(out[1]) < 170_000  # kB; one such frame takes 216,000
+
+
+@pytest.mark.parametrize("size", ["16x16", "66x130", "126x34", "8190x100", "4096x2048"])
+def test_pictures_of_any_usual_size_are_read(tmp_path: Path, size: str) -> None:
+    path = tmp_path / "clip.mp4"
+    source = ("-f", "lavfi", "-i", f"color=s={size}:r=10:d=0.3")
+    ffmpeg(*source, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", path)
+    width, height = map(int, size.split("x"))
+    assert frames.read_frames(path.read_bytes(), indices=[2]).shape == (1, height, width, 3)

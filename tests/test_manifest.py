@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kslds import manifest
+from kslds import manifest, video
 from kslds.errors import CorruptData
 from kslds.manifest import Dataset, readable_json, segment_key, write_parquet
 from kslds.schema import Clip, Dropped
@@ -132,3 +134,49 @@ def test_a_segment_without_the_later_column_keeps_its_key() -> None:
     before = {"recording_id": "rec_1", "start_ms": 0, "end_ms": 10, "label": "су"}
     assert segment_key({**before, "translation_kk": None}) == segment_key(before)
     assert segment_key({**before, "translation_kk": "Су"}) != segment_key(before)
+
+
+def _read_bytes(dataset: Dataset, path: Path) -> int:
+    """How much is read from files for a hash."""
+    counted = Path("/proc/self/io")
+    before = int(counted.read_text().split()[1])
+    assert dataset.sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    return int(counted.read_text().split()[1]) - before - path.stat().st_size
+
+
+def test_a_file_that_did_not_change_is_hashed_once(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path, create=True)
+    old = Path(video.ffmpeg_exe())
+    size = old.stat().st_size
+    assert _read_bytes(dataset, old) >= size
+    assert _read_bytes(dataset, old) < 10_000
+
+
+def test_a_file_that_was_just_written_is_hashed_each_time(tmp_path: Path) -> None:
+    dataset = Dataset(tmp_path, create=True)
+    young = tmp_path / "young"
+    young.write_bytes(bytes(1_000_000))
+    assert _read_bytes(dataset, young) >= 1_000_000
+    assert _read_bytes(dataset, young) >= 1_000_000
+
+
+def test_a_file_that_was_swapped_is_hashed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "_GRAIN_NS", 0)
+    dataset = Dataset(tmp_path, create=True)
+    path, other = tmp_path / "media", tmp_path / "other"
+    path.write_bytes(b"a" * 1000)
+    before = path.stat()
+    time.sleep(0.05)
+    first = dataset.sha256_of(path)
+    # Of the same size and with the same time, in its place or under its name.
+    path.write_bytes(b"b" * 1000)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    second = dataset.sha256_of(path)
+    time.sleep(0.05)
+    assert second == dataset.sha256_of(path) == hashlib.sha256(b"b" * 1000).hexdigest() != first
+    other.write_bytes(b"c" * 1000)
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    assert dataset.sha256_of(path) == hashlib.sha256(b"c" * 1000).hexdigest()

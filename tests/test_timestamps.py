@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from kslds import clips, ingest, video
+from kslds import probe as probing
 from kslds.errors import MediaError
 from kslds.manifest import Dataset
 from kslds.probe import probe
@@ -208,3 +212,59 @@ def test_what_no_clip_needs_is_skipped_exactly(
         assert runs == [5]  # no frame but the first is safe to start at
     else:
         assert runs == [1, 2, 1, 1]
+
+
+def decoded(
+    packets: str, *, bad: set[int] = frozenset(), corrupt: set[int] = frozenset()
+) -> probing._Decoded:
+    """Packets in the order of the file: timestamps, a keyframe's with a K."""
+    found = probing._Decoded(bad=set(bad), corrupt=set(corrupt))
+    for word in packets.split():
+        found.stamps.append(int(word.strip("K")))
+        found.stamped.append(1)
+        found.key.append("K" in word)
+        found.shown.append(int(word.strip("K")))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("packets", "bad", "corrupt", "sound"),
+    [
+        ("0K 1 2 3K 4 5", {1}, (), [0, 3, 4, 5]),  # until the next keyframe
+        ("0K 1 2 3K 4 5", {4}, (), [0, 1, 2, 3]),  # until the end
+        ("0K 1 2 3K 4 5", {0, 1}, {5}, [3, 4]),
+        ("0K 2 1 5K 3 4 6", {1}, (), [0, 5, 6]),  # 3 and 4 refer to what is before their keyframe
+        ("2K 0 1 3 4", {1}, (), [1, 2, 3, 4]),  # shown before the first keyframe: only that one
+    ],
+)
+def test_what_refers_to_a_frame_that_does_not_decode_is_no_sound_frame(
+    packets: str, bad: set[int], corrupt: set[int], sound: list[int]
+) -> None:
+    got, clean = probing._sound(decoded(packets, bad=bad, corrupt=set(corrupt)))
+    assert got.tolist() == sound
+    assert not clean
+
+
+def test_an_hour_that_is_bad_throughout_is_gone_through_in_one_go() -> None:
+    packets = " ".join(f"{n}{'K' * (n % 60 == 0)}" for n in range(108_000))
+    found = decoded(packets, bad=set(range(108_000)))
+    start = time.process_time()
+    assert probing._sound(found)[0].tolist() == []
+    assert time.process_time() - start < 20
+
+
+def test_giant_pictures_are_refused_before_there_is_room_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "giant.mkv"
+    giant = ("-f", "lavfi", "-i", "color=s=12000x12000:r=10:d=0.2")
+    ffmpeg(*giant, "-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", path)
+    text = (
+        "import sys; from pathlib import Path; from kslds import errors, probe\n"
+        "try: probe.probe(Path(sys.argv[1]))\n"
+        "except errors.MediaError as error: print(error.code, error)\n"
+        "print([line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line][0])"
+    )
+    command = [sys.executable, "-c", text, str(path)]
+    out = subprocess.run(command, capture_output=True, check=True, text=True).stdout.splitlines()
+    assert "K102 giant.mkv has pictures of 12000 × 12000; at most 67108864" in out[0]
+    assert "scale=1920:-2" in out[0]
+    assert int(out[1]) < 200_000  # kB; one such frame takes 216,000

@@ -130,10 +130,21 @@ def _family(pid: int) -> list[int]:
     """A process and all that it started."""
     found = [pid]
     for one in found:
-        for task in Path(f"/proc/{one}/task").glob("*/children"):
+        for task in Path(f"/proc/{one}/task").glob("*"):
             with suppress(OSError):
-                found += map(int, task.read_text().split())
+                children = map(int, (task / "children").read_text().split())
+                found += [child for child in children if not _borrows(child, task)]
     return found
+
+
+def _borrows(child: int, parent: Path) -> bool:
+    """Is a child still in the memory of the thread that started it, which waits (vfork)?
+
+    It is about to become another program. Its memory is not a second one of its parent's size.
+    """
+    waits = (parent / "stat").read_text().rpartition(")")[2].split()[0] == "D"
+    ours, theirs = (path / "cmdline" for path in (Path(f"/proc/{child}"), parent.parent.parent))
+    return waits and ours.read_bytes() == theirs.read_bytes()
 
 
 def _memory_mb(pid: int) -> float:

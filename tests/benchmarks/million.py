@@ -16,6 +16,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import shutil
 import sys
 import tempfile
@@ -319,6 +320,42 @@ def trimmed(root):
     return clock.read
 
 
+def resized(root):
+    """`resize` where every recording is rendered: finding the packs, and what they say."""
+    dataset, options = Dataset(root), ClipOptions(size=32)
+    make_packs(dataset, options=options)
+    media = {name: Path(name) for name in dataset.arrow("recordings")["source_file"].to_pylist()}
+    with Clock() as clock:
+        clips.resize(dataset, media=media, options=options, workers=1)
+    return clock.read
+
+
+def make_packs(dataset, options):
+    """A pack of every recording, which states its clips and holds no pictures."""
+    os.fsync = lambda _: None  # there are thousands, and none of them needs to last
+    of_recording = {}
+    for clip in dataset.read("clips", Clip):
+        of_recording.setdefault(clip.recording_id, []).append(clip)
+    timing = Timing(recording_id="none", pts=[], keyframes=[])
+    facts = {"width": 32, "height": 32, "num_frames": FRAMES, "psnr_db": 40.0}
+    for recording in dataset.read("recordings", Recording):
+        job = clips._Job(
+            recording=recording,
+            timing=timing,
+            clips=tuple(sorted(of_recording[recording.recording_id], key=lambda c: c.clip_id)),
+            path=Path(recording.source_file),
+            folder=dataset.root / "clips",
+            options=options,
+            encodings=(video.ENCODINGS["h264"],),
+            threads=1,
+        )
+        with pack.writing(job.pack_path(job.encodings[0])) as writer:
+            for clip in job.clips:
+                said = json.dumps({**facts, "frames_sha256": clip.frames_sha256}).encode()
+                writer.add(clip.clip_id, field="mp4", data=b"x")
+                writer.add(clip.clip_id, field="json", data=said)
+
+
 def shard_plan(root):
     """What `kslds shard` works out before it copies a byte: sides, fields, hash, order."""
     dataset = Dataset(root)
@@ -393,6 +430,7 @@ JOBS = {
     "read the table of clips": (read_clips, {}),
     "write the table of clips": (write_clips, {}),
     "trim": (trimmed, {}),
+    "resize: find the packs": (resized, {}),
     "validate": (validated, {}),
     **{f"split by {rule}": (split_by, {"rule": rule}) for rule in split.RULES},
     "shard: plan": (shard_plan, {}),
