@@ -146,8 +146,8 @@ def _pyav_frames(
 
 
 def _coded_pixels(height: int, width: int) -> int:
-    """Most pixels of a frame with what a decoder adds: whole macroblocks, and aligned rows."""
-    return (height // 64 + 1) * (width // 64 + 1) * 64 * 64
+    """Most pixels of a frame with what decoders add: whole blocks, aligned rows, and edges."""
+    return (height + 256) * (width + 256)
 
 
 def _ours(data: bytes) -> _Coded | None:

@@ -145,6 +145,14 @@ def test_what_ffmpeg_writes_is_read_right(tmp_path: Path, options: dict[str, obj
     assert [read_number(frame) for frame in got] == indices
 
 
+@pytest.mark.parametrize("codec", ["mpeg4", "mpeg2video", "libx265", "libsvtav1"])
+def test_other_codecs_have_the_room_that_they_need(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "c.mp4"
+    record(path, num_frames=12, options=["-c:v", codec, "-b:v", "4M", "-pix_fmt", "yuv420p"])
+    got = frames.read_frames(path.read_bytes(), indices=[11, 0])
+    assert [read_number(frame) for frame in got] == [11, 0]
+
+
 def test_a_long_clip_in_many_chunks_is_read_right(tmp_path: Path) -> None:
     data = clip(tmp_path / "c.mp4", qp=0, filter="noise=alls=60:allf=t")
     assert len(data) > 1_500_000
