@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,16 @@ from typing import Any
 import numpy as np
 
 from kslds import order as orders
-from kslds.batches import Buffer, Memory, collate, in_order, new_array, to_device, to_torch
+from kslds.batches import (
+    Buffer,
+    Memory,
+    collate,
+    in_order,
+    new_array,
+    to_device,
+    to_send,
+    to_torch,
+)
 from kslds.errors import CorruptData, KsldsError, MissingFile, UsageError
 from kslds.order import Lane, Mixed, Order, Places, Plain, Rows, Stripe
 from kslds.reading import Reading, checked
@@ -89,6 +99,7 @@ class Stream:
         self._progress: list[Stripe] = []
         self._lane, self._taken = self._here(), 0
         self._own: tuple[Lane, int] | None = None
+        self._memory = Memory()
 
     # what there is
 
@@ -164,7 +175,7 @@ class Stream:
         if self._reading.batch_size is None:
             return 0
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
-        return min(cores, _REMOTE_THREADS) if alone else 1
+        return min(cores, _REMOTE_THREADS) if alone else 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self._lane, self._taken = self._here(), 0
@@ -210,17 +221,21 @@ class Stream:
         size = self._reading.batch_size or 1
         if self._reading.drop_last:
             places = places[: len(places) - len(places) % size]
-        memory = Memory(self._memory())
+        memory = self._memory = self._own_memory()
 
         def tasks() -> Iterator[Callable[[], tuple[Buffer, dict[str, Any]]]]:
             left = len(places)
             rows = self._rows_at(places, epoch)
             while left:
                 buffer = Buffer(min(size, left), memory=memory)
-                for number, (row, place) in enumerate(islice(rows, buffer.size)):
-                    rng = (self._reading.seed, epoch, place)
-                    yield partial(self._into, buffer, number, row, rng=rng)
                 left -= buffer.size
+                fills = deque(
+                    partial(self._into, buffer, n, row, rng=(self._reading.seed, epoch, place))
+                    for n, (row, place) in enumerate(islice(rows, buffer.size))
+                )
+                del buffer  # as below
+                while fills:
+                    yield fills.popleft()
 
         # A DataLoader reads ahead itself, by asking its workers early.
         ahead = size * (1 if _worker() else _BATCHES_AHEAD)
@@ -235,14 +250,19 @@ class Stream:
                 ready = []
                 # Nothing here may hold on to it, or its memory is not free when the caller goes on.
                 del buffer, sample, video
-                yield to_torch(batch) if self._reading.output == "torch" else batch
+                if self._reading.output == "torch":
+                    batch = to_torch(batch) if _worker() is None else to_send(batch)
+                yield batch
 
-    def _memory(self) -> str:
-        """Which memory batches lie in."""
+    def _own_memory(self) -> Memory:
+        """Which memory batches lie in: that of the last epoch, if it was in this process."""
         if _worker() is None:
-            return "pinned" if self._reading.pin_memory else "plain"
-        # A worker has no accelerator: a DataLoader pins what workers send it, if asked to.
-        return "shared" if self._reading.output == "torch" else "plain"
+            kind = "pinned" if self._reading.pin_memory else "plain"
+        else:
+            # A worker has no accelerator: a DataLoader pins what workers send it, if asked to.
+            kind = "shared" if self._reading.output == "torch" else "plain"
+        memory = Memory(kind)
+        return self._memory if self._memory.of == memory.of else memory
 
     @property
     def _video(self) -> str:
@@ -431,7 +451,7 @@ def load(
             whole numbers int64 (B,), text in lists. Samples and their order are the same.
         drop_last: Leave out the last batch if it is not full.
         threads: Threads that read and decode ahead; 0: the caller's own. If not given: 0 without
-            batches, else one for each core, one in a worker of a `DataLoader`, and 16 (4 in a
+            batches and in a worker of a `DataLoader`, else one for each core; and 16 (4 in a
             worker) for what is not in a local folder.
         pin_memory: Allocate batches in page-locked memory, for `to_device`.
         rank: This process among `world_size`, from 0; from `torch.distributed` if not given.
