@@ -812,6 +812,57 @@ def test_what_is_kept_of_a_dataloader_is_never_written_over(shards: Path, collat
         assert torch.equal(part, expected[number][:, :1])
 
 
+def _file_of(address: int) -> str:
+    """Device and number of the file that lies at an address of this process."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, _, _, device, number, *_ = line.split()
+        start, end = (int(part, 16) for part in span.split("-"))
+        if start <= address < end:
+            return f"{device} {number}"
+    raise LookupError(hex(address))
+
+
+@few_cores
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="it tells what lies where")
+@pytest.mark.parametrize("threads", [None, 0, 1, 2])
+def test_a_worker_uses_its_memory_again_also_in_the_next_epoch(
+    shards: Path, threads: int | None
+) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    stream = kslds.load(shards, num_frames=6, output="torch", batch_size=1, threads=threads)
+    loader = data.DataLoader(stream, batch_size=None, num_workers=1, persistent_workers=True)
+    files, number = set(), 0
+    for _ in range(3):
+        for batch in loader:
+            files.add(_file_of(batch["video"].data_ptr()))
+            number += 1
+            del batch
+    assert number == 3 * len(stream)
+    assert len(files) <= 8
+
+
+def _doubled(batch: dict[str, Any]) -> dict[str, Any]:
+    return {**batch, "twice": batch["label"] * 2, "kind": type(batch["label"] * 2).__name__}
+
+
+@few_cores
+def test_small_tensors_come_as_ordinary_ones(shards: Path) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 1, "output": "torch", "batch_size": 4}
+    expected = list(kslds.load(shards, **options))
+    loader = data.DataLoader(
+        kslds.load(shards, **options), batch_size=None, num_workers=2, collate_fn=_doubled
+    )
+    for batch, own in zip(loader, expected, strict=True):
+        assert {type(batch[name]) for name in ("label", "num_frames", "twice")} == {torch.Tensor}
+        assert torch.equal(batch["label"], own["label"])
+        assert torch.equal(batch["twice"], own["label"] * 2)
+        assert batch["kind"] == "Tensor"
+        batch["label"] += 1  # it may be written to
+
+
 def test_single_frames_are_read_and_checked(small: Dataset, tmp_path: Path) -> None:
     """Of JPEG, in a local folder: what is not sampled is not read."""
     root = Path(shutil.copytree(small.root, tmp_path / "copy"))
