@@ -464,7 +464,13 @@ def run_validate(
         # Its labels are keys of signs, and in several languages a word may name several signs.
         signs = dataset.read("signs", schema.Sign)
         vocabulary = lexicon.Lexicon(name=recipe.name, signs=tuple(signs))
-    return validate.validate(dataset, lexicon=vocabulary, rules=recipe.rules, progress=progress)
+    rules = dataclasses.replace(recipe.rules, pseudonyms=_published_signers(dataset, recipe))
+    return validate.validate(dataset, lexicon=vocabulary, rules=rules, progress=progress)
+
+
+def _published_signers(dataset: Dataset, recipe: Recipe) -> frozenset[str]:
+    """Keys that a collection publishes; those of a merged dataset have its name before them."""
+    return frozenset({*recipe.rules.pseudonyms, *dataset.provenance.get("published_signers", ())})
 
 
 def _not_merged(recipe: Recipe) -> None:
@@ -498,6 +504,7 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
                 name=key_of(str(stated.get("name") or made[path].name), prefix="corpus"),
                 dataset=part,
                 licence=stated.get("licence"),
+                published_signers=_published_signers(part, made[path]),
                 rendering={
                     "size": made[path].clips.size,
                     "fit": made[path].clips.fit,

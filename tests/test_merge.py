@@ -347,6 +347,53 @@ def test_a_table_aligns_the_signs(
     assert books["in"] == books["out"] + books["dropped"] == 11
 
 
+def test_a_label_of_the_table_may_have_the_apostrophe_of_a_csv_that_kslds_wrote(
+    tmp_path: Path,
+) -> None:
+    for name, filters in (("ca", "null"), ("cb", "hflip")):
+        (tmp_path / name / "media").mkdir(parents=True)
+        record(tmp_path / name / "media" / "a.mp4", num_frames=40, filters=filters)
+        rows = (("a.mp4", "-мен", 0, "p"), ("a.mp4", "су", 15, "p"))
+        build(tmp_path / name, rows, name=name, licence="CC-BY-4.0", lexicon=None)
+    table = sheet(tmp_path / "map.csv", "corpus,label,merged_id", "ca,'-мен,with", "cb,-мен,with",
+                  "ca,су,water", "cb,су,water")  # fmt: skip
+    roots = [tmp_path / name / "dataset" for name in ("ca", "cb")]
+    dataset = merged(tmp_path / "out", *roots, map=table, unmapped="error")
+    assert list(dataset.clips["gloss_id"].value_counts().items()) == [("with", 2), ("water", 2)]
+
+
+def test_signers_whom_a_collection_publishes_are_not_taken_for_names(
+    tmp_path: Path, lab: Path
+) -> None:
+    media = tmp_path / "media" / "KRSL20" / "kuda_q"
+    media.mkdir(parents=True)
+    options = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "12")
+    for number, name in enumerate(("a_mira", "b_gul", "c_olga")):
+        filters = f"eq=brightness={0.1 * (number + 1)}"
+        record(media / f"{name}.mp4", num_frames=40, options=options, filters=filters)
+    (tmp_path / "recipe.toml").write_text(
+        'name = "krsl"\nlicence = "CC-BY-4.0"\n[ingest]\nmedia = "media"\nadapter = "krsl"\n'
+        "[clips]\nsize = 64\n"
+    )
+    own = Dataset(tmp_path / "krsl", create=True)
+    recipes.run_ingest(own, recipes.read(tmp_path / "recipe.toml"))
+    recipes.run_validate(own, recipes.of(own))
+    recipes.run_resize(own, recipes.of(own), workers=2)
+    names = {"lab-anna", "lab-bek", "lab-dana", "krsl-olga"}
+
+    def named(dataset: Dataset) -> set[str]:
+        return {i.key for i in dataset.read("issues", Issue) if i.code == "K325"}
+
+    assert named(own) == {"olga"}
+    both = merged(tmp_path / "both", lab, own.root)
+    assert set(both.signers["signer_id"]) >= names | {"krsl-mira", "krsl-gul"}
+    assert named(both) == names
+    recipes.run_validate(both, recipes.of(both))  # the datasets that it was merged from aside
+    assert named(both) == names
+    again = merged(tmp_path / "again", both.root, own.root, name="again")
+    assert named(again) == {f"both-{name}" for name in names}
+
+
 @pytest.mark.parametrize(
     ("row", "nearest"),
     [
