@@ -162,11 +162,10 @@ class Recipe:
     @property
     def rules(self) -> Rules:
         """What validation goes by."""
+        adapter = self.ingest.adapter if self.ingest else ""
         return _rules(
             unknown=self.lexicon.unknown,
-            pseudonyms=PUBLISHED_SIGNERS.get(
-                self.ingest.adapter if self.ingest else "", frozenset()
-            ),
+            pseudonyms=PUBLISHED_SIGNERS.get(adapter, frozenset()),
             **dataclasses.asdict(self.validate),
         )
 
@@ -520,10 +519,13 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
     withdrawal.retract(dataset, signer_of={clip: seen[clip] for clip in sorted(left)})
     in_order = [str(c.dataset.root) for c in sorted(corpora, key=lambda c: c.name)]
     common = made[in_order[0]]
+    alike = recipe.validate == ValidateOptions() and len({m.validate for m in made.values()}) == 1
     rendered = [e for e in recipe.shards.encodings if e in common.shards.encodings]
     recipe = dataclasses.replace(
         recipe,
         merge=dataclasses.replace(options, datasets=tuple(in_order)),
+        # What all of them call plausible is so here too.
+        validate=common.validate if alike else recipe.validate,
         clips=common.clips,
         shards=dataclasses.replace(recipe.shards, encodings=tuple(rendered)),
     )

@@ -347,6 +347,26 @@ def test_a_table_aligns_the_signs(
     assert books["in"] == books["out"] + books["dropped"] == 11
 
 
+def test_what_all_datasets_call_plausible_is_so_in_the_merged_one(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    parts = [tmp_path / "lab", tmp_path / "school"]
+    for whole, part in zip((lab, school), parts, strict=True):
+        shutil.copytree(whole, part)
+    rules = recipes.ValidateOptions(min_ms=600)  # clips last 400 ms
+
+    def short(dataset: Dataset) -> bool:
+        return "K312" in {i.code for i in dataset.read("issues", Issue)}
+
+    assert not short(merged(tmp_path / "before", *parts))
+    recipe = dataclasses.replace(recipes.of(Dataset(parts[0])), validate=rules)
+    recipes.write(recipe, root=parts[0])
+    assert not short(merged(tmp_path / "one", *parts))
+    recipe = dataclasses.replace(recipes.of(Dataset(parts[1])), validate=rules)
+    recipes.write(recipe, root=parts[1])
+    assert short(merged(tmp_path / "both", *parts))
+
+
 def test_a_label_of_the_table_may_have_the_apostrophe_of_a_csv_that_kslds_wrote(
     tmp_path: Path,
 ) -> None:
