@@ -16,10 +16,17 @@ import typer
 from typer.testing import CliRunner
 
 import kslds
-from kslds import pack, release, report, schema, split
+from kslds import pack, release, report, schema, split, withdrawal
 from kslds import recipe as recipes
+from kslds.cli import app as cli
 from kslds.commands.merge import merge as command
-from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, UsageError
+from kslds.errors import (
+    AnnotationError,
+    ConsentError,
+    IncompleteDataset,
+    RecipeError,
+    UsageError,
+)
 from kslds.licences import LICENCES, combine, licence_kind, strictest
 from kslds.manifest import Dataset
 from kslds.merge import MergeOptions
@@ -589,6 +596,27 @@ def test_no_copy_crosses_of_what_was_withdrawn_before_the_last_build(
     Dataset(late).update_provenance(name="late")
     again = merged(tmp_path / "again", dataset.root, late, name="again")
     assert "late/again.mp4" not in set(again.recordings["source_file"])
+
+
+def test_a_dataset_is_not_published_that_was_merged_before_somebody_withdrew(
+    built: Path, school: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(built / "lab", tmp_path / "old")
+    part = tmp_path / "old" / "dataset"
+    both = merged(tmp_path / "out", part, school)
+    parts = [str(part), str(school), str(tmp_path / "elsewhere")]
+    withdrawal.stop_if_unheeded(both, signers=None, parts=parts)
+
+    less = withdrawn_from(built / "lab", tmp_path, "dana")  # bek is on that recording too
+    shutil.rmtree(part)
+    shutil.copytree(less, part)
+    with pytest.raises(ConsentError, match=r"from 1 recording\(s\) of .*old/dataset since it"):
+        withdrawal.stop_if_unheeded(both, signers=None, parts=parts)
+    answer = CliRunner().invoke(cli, ["publish", str(both.root), "--repo", "org/name"])
+    assert answer.exit_code == 1
+    assert "somebody has withdrawn consent" in answer.stderr
+    both = merged(tmp_path / "out", part, school)
+    withdrawal.stop_if_unheeded(both, signers=None, parts=parts)
 
 
 @pytest.mark.parametrize("name", ["school", "abc"])
