@@ -569,11 +569,18 @@ def publish(
     output: OutputFormat = Format.table,
 ) -> None:
     """Publish shards, Parquet and a dataset card on the Hub; stops without the signers' consent."""
-    from kslds import hub
+    from kslds import hub, withdrawal
+    from kslds import recipe as recipes
     from kslds.manifest import Dataset
 
     dataset = Dataset(root)
+    made = recipes.of(dataset)
     with dataset.lock(), progress_bars() as progress:
+        withdrawal.stop_if_unheeded(
+            dataset,
+            signers=made.ingest.signers if made.ingest else None,
+            parts=made.merge.datasets if made.merge else (),
+        )
         published = hub.publish(
             dataset, repo=repo, tag=tag, private=private, gated=gated, progress=progress
         )

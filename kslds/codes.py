@@ -427,7 +427,7 @@ _warning(
     "The dataset does not have as many clips, signers or classes as its recipe expects.",
     "Look for missing files and dropped rows, and say so with every result.",
 )
-_warning(
+_info(
     "K407",
     "published sides not followed",
     "The annotations name the side on which the collection publishes clips; the split is another.",

@@ -54,6 +54,7 @@ _OPENPOSE_NAME = re.compile(r"(?:^|\D)(\d{1,12})_keypoints\.json$", re.ASCII)
 _OPENPOSE_OF = re.compile(r"(.+)_\d{12}_keypoints\.json$", re.ASCII)
 """Which video a file is of, where several have theirs in one folder."""
 _ANY_FRAME = "_*_keypoints.json"
+_EXPECTED = "the JSON that OpenPose writes of a frame, an object with the list 'people'"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,7 +253,10 @@ def _openpose(path: Path) -> Poses:
         try:
             people[number] = _best_person(frame)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{file.name} is not as OpenPose writes it") from error
+            raise ValueError(
+                f"{file.name} is not as OpenPose writes it; expected the list 'people', of each "
+                "of whom lists such as 'pose_keypoints_2d' hold x, y and confidence of each point"
+            ) from error
     first = next((p for p in people.values() if p is not None), None)
     if first is None:
         raise ValueError("no file of it shows a person")
@@ -279,9 +283,12 @@ def _json(file: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file.name} is not JSON: {error}") from error
+        where = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else "is nested too deeply"
+        if isinstance(error, json.JSONDecodeError):
+            where = f"breaks off or is damaged at line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{file.name} {where}; expected {_EXPECTED}") from error
     if not isinstance(found, dict):
-        raise ValueError(f"{file.name} does not hold an object")
+        raise ValueError(f"{file.name} holds no object; expected {_EXPECTED}")
     return found
 
 

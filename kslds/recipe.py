@@ -162,11 +162,10 @@ class Recipe:
     @property
     def rules(self) -> Rules:
         """What validation goes by."""
+        adapter = self.ingest.adapter if self.ingest else ""
         return _rules(
             unknown=self.lexicon.unknown,
-            pseudonyms=PUBLISHED_SIGNERS.get(
-                self.ingest.adapter if self.ingest else "", frozenset()
-            ),
+            pseudonyms=PUBLISHED_SIGNERS.get(adapter, frozenset()),
             **dataclasses.asdict(self.validate),
         )
 
@@ -464,7 +463,13 @@ def run_validate(
         # Its labels are keys of signs, and in several languages a word may name several signs.
         signs = dataset.read("signs", schema.Sign)
         vocabulary = lexicon.Lexicon(name=recipe.name, signs=tuple(signs))
-    return validate.validate(dataset, lexicon=vocabulary, rules=recipe.rules, progress=progress)
+    rules = dataclasses.replace(recipe.rules, pseudonyms=_published_signers(dataset, recipe))
+    return validate.validate(dataset, lexicon=vocabulary, rules=rules, progress=progress)
+
+
+def _published_signers(dataset: Dataset, recipe: Recipe) -> frozenset[str]:
+    """Keys that a collection publishes; those of a merged dataset have its name before them."""
+    return frozenset({*recipe.rules.pseudonyms, *dataset.provenance.get("published_signers", ())})
 
 
 def _not_merged(recipe: Recipe) -> None:
@@ -498,6 +503,7 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
                 name=key_of(str(stated.get("name") or made[path].name), prefix="corpus"),
                 dataset=part,
                 licence=stated.get("licence"),
+                published_signers=_published_signers(part, made[path]),
                 rendering={
                     "size": made[path].clips.size,
                     "fit": made[path].clips.fit,
@@ -513,10 +519,13 @@ def run_merge(dataset: Dataset, recipe: Recipe, *, progress: Progress | None = N
     withdrawal.retract(dataset, signer_of={clip: seen[clip] for clip in sorted(left)})
     in_order = [str(c.dataset.root) for c in sorted(corpora, key=lambda c: c.name)]
     common = made[in_order[0]]
+    alike = recipe.validate == ValidateOptions() and len({m.validate for m in made.values()}) == 1
     rendered = [e for e in recipe.shards.encodings if e in common.shards.encodings]
     recipe = dataclasses.replace(
         recipe,
         merge=dataclasses.replace(options, datasets=tuple(in_order)),
+        # What all of them call plausible is so here too.
+        validate=common.validate if alike else recipe.validate,
         clips=common.clips,
         shards=dataclasses.replace(recipe.shards, encodings=tuple(rendered)),
     )

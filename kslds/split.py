@@ -181,11 +181,18 @@ def leave_one_out_per_class(clips: Mapping[str, Clip], *, options: SplitOptions)
     signers: dict[str | None, set[str]] = defaultdict(set)
     for clip in clips.values():
         signers[clip.gloss_id].add(clip.signer_id or "")
-    alone = sorted(str(gloss) for gloss, those in signers.items() if len(those) < 2)
-    if None in signers or alone:
+    if None in signers:
+        number = sum(clip.gloss_id is None for clip in clips.values())
         raise UsageError(
-            f"leaving a signer out of each class needs classes of two signers; "
-            f"{_some(alone) or 'a clip'} has not.",
+            f"leaving a signer out of each class needs a class for each clip; {number} of "
+            f"{len(clips)} have none (sentences, for one).",
+            hint="Leave these clips out, or split by signer.",
+        )
+    alone = sorted(str(gloss) for gloss, those in signers.items() if len(those) < 2)
+    if alone:
+        raise UsageError(
+            "leaving a signer out of each class needs classes of two signers; "
+            f"{_some(alone)} has not.",
             hint="Leave these classes out, or record more signers.",
         )
     out = {

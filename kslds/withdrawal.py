@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kslds import pack
 from kslds.corpora import signers as signers_file
-from kslds.errors import CorruptData, IncompleteDataset
+from kslds.errors import ConsentError, CorruptData, IncompleteDataset
 from kslds.manifest import Dataset
-from kslds.schema import Segment, Signer
+from kslds.schema import Recording, Segment, Signer
 from kslds.shards import discard, folders_of
 
 
@@ -47,6 +47,43 @@ def heed(dataset: Dataset, file: str | None, *, signer_of: Mapping[str, str | No
             ],
         )
         retract(dataset, signer_of=signer_of)
+
+
+def stop_if_unheeded(dataset: Dataset, *, signers: str | None, parts: Sequence[str]) -> None:
+    """Refuse to go on with a dataset from which somebody has withdrawn since it was made.
+
+    Args:
+        dataset: The dataset.
+        signers: The file of signers that it was built with. It may be on another machine.
+        parts: Folders of the datasets that it was merged from, likewise.
+
+    Raises:
+        ConsentError: A signer has withdrawn, and clips of theirs may still be here.
+        AnnotationError: Anything is wrong with the file.
+    """
+    if signers is not None and Path(signers).is_file():
+        here = {signer for signer in signers_of_clips(dataset).values() if signer}
+        listed = signers_file.read(signers).values()
+        gone = sorted({s.signer_id for s in listed if s.consent_withdrawn} & here)
+        if gone:
+            raise ConsentError(
+                f"{Path(signers).name} says that {', '.join(gone)} has withdrawn consent; clips of "
+                "that signer are still in this dataset.",
+                hint="Run: kslds build … again.",
+            )
+    if not parts or not dataset.has("recordings"):
+        return
+    known = dataset.provenance.get("withdrawn", {})
+    held = {row.content_sha256 for row in dataset.read("recordings", Recording)} - known.keys()
+    for part in parts:
+        if (Path(part) / "tables").is_dir():
+            number = len(held & Dataset(part).provenance.get("withdrawn", {}).keys())
+            if number:
+                raise ConsentError(
+                    f"somebody has withdrawn consent from {number} recording(s) of {part} since it "
+                    "was merged.",
+                    hint="Run: kslds merge … again.",
+                )
 
 
 def signers_of_clips(dataset: Dataset) -> dict[str, str | None]:

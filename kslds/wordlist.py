@@ -271,7 +271,9 @@ def _columns(
         raise AnnotationError(
             f"{path}, row {row} has no heading for any of gloss_id, {', '.join(_SPELLINGS)}; "
             f"it has {_listed(header)}.",
-            hint="Declare them, as in --column kk=HEADING; rows above the heading have to go.",
+            hint="If this row is a sign, write a heading line above it, a name for each column, "
+            "such as kk and ru; if it is the heading, declare it, as in --column kk=HEADING; "
+            "rows above the heading have to go.",
         )
     return {column: places[0] for column, places in found.items()}
 

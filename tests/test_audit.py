@@ -758,3 +758,19 @@ def test_a_reason_that_the_message_states_is_not_said_again(tmp_path: Path) -> N
     assert "<strong>1 row: the end is before the start.</strong>" in page
     assert "<p>The end is before the start.</p>" not in page
     assert "<strong>1</strong> row<" in page
+
+
+def test_the_files_of_an_export_are_read_side_by_side(tmp_path: Path) -> None:
+    head = "file_name,gloss_id,label,sentence,signer_id,start_ms,end_ms,first_frame,num_frames"
+    for side, signer in (("train", "p1"), ("test", "p2")):
+        (tmp_path / side).mkdir()
+        table(
+            tmp_path / side / "metadata.csv",
+            f"{side}1.mp4,,,МЕН КЕЛДІМ,{signer},0,1000,0,30",
+            f"{side}2.mp4,su,0,,{signer},1000,1900,30,27",
+            header=head,
+        )
+    found = audit([tmp_path])
+    assert {"K114", "K118", "K127", "K613"}.isdisjoint(codes(found))
+    assert [(s.name, s.rows) for s in found.facts.sides] == [("train", 2), ("test", 2)]
+    assert found.facts.verdict == "yes"

@@ -16,10 +16,17 @@ import typer
 from typer.testing import CliRunner
 
 import kslds
-from kslds import pack, release, report, schema, split
+from kslds import pack, release, report, schema, split, withdrawal
 from kslds import recipe as recipes
+from kslds.cli import app as cli
 from kslds.commands.merge import merge as command
-from kslds.errors import AnnotationError, IncompleteDataset, RecipeError, UsageError
+from kslds.errors import (
+    AnnotationError,
+    ConsentError,
+    IncompleteDataset,
+    RecipeError,
+    UsageError,
+)
 from kslds.licences import LICENCES, combine, licence_kind, strictest
 from kslds.manifest import Dataset
 from kslds.merge import MergeOptions
@@ -347,6 +354,73 @@ def test_a_table_aligns_the_signs(
     assert books["in"] == books["out"] + books["dropped"] == 11
 
 
+def test_what_all_datasets_call_plausible_is_so_in_the_merged_one(
+    lab: Path, school: Path, tmp_path: Path
+) -> None:
+    parts = [tmp_path / "lab", tmp_path / "school"]
+    for whole, part in zip((lab, school), parts, strict=True):
+        shutil.copytree(whole, part)
+    rules = recipes.ValidateOptions(min_ms=600)  # clips last 400 ms
+
+    def short(dataset: Dataset) -> bool:
+        return "K312" in {i.code for i in dataset.read("issues", Issue)}
+
+    assert not short(merged(tmp_path / "before", *parts))
+    recipe = dataclasses.replace(recipes.of(Dataset(parts[0])), validate=rules)
+    recipes.write(recipe, root=parts[0])
+    assert not short(merged(tmp_path / "one", *parts))
+    recipe = dataclasses.replace(recipes.of(Dataset(parts[1])), validate=rules)
+    recipes.write(recipe, root=parts[1])
+    assert short(merged(tmp_path / "both", *parts))
+
+
+def test_a_label_of_the_table_may_have_the_apostrophe_of_a_csv_that_kslds_wrote(
+    tmp_path: Path,
+) -> None:
+    for name, filters in (("ca", "null"), ("cb", "hflip")):
+        (tmp_path / name / "media").mkdir(parents=True)
+        record(tmp_path / name / "media" / "a.mp4", num_frames=40, filters=filters)
+        rows = (("a.mp4", "-мен", 0, "p"), ("a.mp4", "су", 15, "p"))
+        build(tmp_path / name, rows, name=name, licence="CC-BY-4.0", lexicon=None)
+    table = sheet(tmp_path / "map.csv", "corpus,label,merged_id", "ca,'-мен,with", "cb,-мен,with",
+                  "ca,су,water", "cb,су,water")  # fmt: skip
+    roots = [tmp_path / name / "dataset" for name in ("ca", "cb")]
+    dataset = merged(tmp_path / "out", *roots, map=table, unmapped="error")
+    assert list(dataset.clips["gloss_id"].value_counts().items()) == [("with", 2), ("water", 2)]
+
+
+def test_signers_whom_a_collection_publishes_are_not_taken_for_names(
+    tmp_path: Path, lab: Path
+) -> None:
+    media = tmp_path / "media" / "KRSL20" / "kuda_q"
+    media.mkdir(parents=True)
+    options = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "12")
+    for number, name in enumerate(("a_mira", "b_gul", "c_olga")):
+        filters = f"eq=brightness={0.1 * (number + 1)}"
+        record(media / f"{name}.mp4", num_frames=40, options=options, filters=filters)
+    (tmp_path / "recipe.toml").write_text(
+        'name = "krsl"\nlicence = "CC-BY-4.0"\n[ingest]\nmedia = "media"\nadapter = "krsl"\n'
+        "[clips]\nsize = 64\n"
+    )
+    own = Dataset(tmp_path / "krsl", create=True)
+    recipes.run_ingest(own, recipes.read(tmp_path / "recipe.toml"))
+    recipes.run_validate(own, recipes.of(own))
+    recipes.run_resize(own, recipes.of(own), workers=2)
+    names = {"lab-anna", "lab-bek", "lab-dana", "krsl-olga"}
+
+    def named(dataset: Dataset) -> set[str]:
+        return {i.key for i in dataset.read("issues", Issue) if i.code == "K325"}
+
+    assert named(own) == {"olga"}
+    both = merged(tmp_path / "both", lab, own.root)
+    assert set(both.signers["signer_id"]) >= names | {"krsl-mira", "krsl-gul"}
+    assert named(both) == names
+    recipes.run_validate(both, recipes.of(both))  # the datasets that it was merged from aside
+    assert named(both) == names
+    again = merged(tmp_path / "again", both.root, own.root, name="again")
+    assert named(again) == {f"both-{name}" for name in names}
+
+
 @pytest.mark.parametrize(
     ("row", "nearest"),
     [
@@ -522,6 +596,27 @@ def test_no_copy_crosses_of_what_was_withdrawn_before_the_last_build(
     Dataset(late).update_provenance(name="late")
     again = merged(tmp_path / "again", dataset.root, late, name="again")
     assert "late/again.mp4" not in set(again.recordings["source_file"])
+
+
+def test_a_dataset_is_not_published_that_was_merged_before_somebody_withdrew(
+    built: Path, school: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(built / "lab", tmp_path / "old")
+    part = tmp_path / "old" / "dataset"
+    both = merged(tmp_path / "out", part, school)
+    parts = [str(part), str(school), str(tmp_path / "elsewhere")]
+    withdrawal.stop_if_unheeded(both, signers=None, parts=parts)
+
+    less = withdrawn_from(built / "lab", tmp_path, "dana")  # bek is on that recording too
+    shutil.rmtree(part)
+    shutil.copytree(less, part)
+    with pytest.raises(ConsentError, match=r"from 1 recording\(s\) of .*old/dataset since it"):
+        withdrawal.stop_if_unheeded(both, signers=None, parts=parts)
+    answer = CliRunner().invoke(cli, ["publish", str(both.root), "--repo", "org/name"])
+    assert answer.exit_code == 1
+    assert "somebody has withdrawn consent" in answer.stderr
+    both = merged(tmp_path / "out", part, school)
+    withdrawal.stop_if_unheeded(both, signers=None, parts=parts)
 
 
 @pytest.mark.parametrize("name", ["school", "abc"])

@@ -363,7 +363,9 @@ def test_a_confidence_that_is_no_number_is_not_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is not JSON"), ("[" * 100_000, "is not JSON"), ("[]", "does not hold an object"),
+        ("", "breaks off or is damaged at line 1, column 1; expected the JSON that OpenPose"),
+        ('{"people": [\n{"pose', "breaks off or is damaged at line 2, column 2; expected the JSON"),
+        ("[" * 100_000, "is nested too deeply"), ("[]", "holds no object; expected the JSON that"),
         ("{}", "is not as OpenPose writes it"), ('{"people": 3}', "is not as OpenPose writes it"),
         ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "is not as OpenPose writes it"),
         ('{"people": [{"pose_keypoints_2d": ["x", 1, 2]}]}', "is not as OpenPose writes it"),

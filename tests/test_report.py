@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from collections import Counter
@@ -18,6 +19,7 @@ from PIL import Image
 from kslds.errors import CorruptData, IncompleteDataset, UsageError
 from kslds.manifest import Dataset, readable_json
 from kslds.report import contact_sheet, report, summary
+from kslds.report.contact import choose
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Sign
 from tests.painting import read_number
 
@@ -419,6 +421,18 @@ def test_the_sheet_has_a_caption_over_each_row(copy: Dataset) -> None:
     assert (sheet[MARGIN : MARGIN + CAPTION] < 128).any()
     assert (sheet[:MARGIN] == 255).all()
     assert (sheet[:, :MARGIN] == 255).all()
+
+
+def test_a_sentence_is_called_by_how_it_begins(copy: Dataset) -> None:
+    clips = copy.read("clips", Clip)
+    texts = ["мен бала", "мен қала бар дос сен үй ана", None]
+    copy.write("clips", [
+        dataclasses.replace(clip, gloss_id=None, sentence=texts[number % 3])
+        for number, clip in enumerate(clips)
+    ])  # fmt: skip
+    assert {clip.name for clip in choose(copy, rows=len(clips))} == {
+        "мен бала", "мен қала бар дос сен үй …", "(no sign)",
+    }  # fmt: skip
 
 
 def test_a_damaged_clip_leaves_its_row_and_the_others_stay(copy: Dataset) -> None:

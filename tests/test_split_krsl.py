@@ -64,6 +64,13 @@ def test_the_seed_decides_and_the_order_of_clips_does_not(tmp_path: Path) -> Non
     assert sides(made) != found[0]
 
 
+def test_clips_without_a_class_are_counted_and_refused(tmp_path: Path) -> None:
+    sentence = dataclasses.replace(clip(2, "b"), gloss_id=None, sentence="МЕН КЕЛДІМ")
+    made = dataset(tmp_path, [clip(0, "a"), clip(1, "b"), sentence])
+    with pytest.raises(UsageError, match="needs a class for each clip; 1 of 3 have none"):
+        split.split(made, options=split.SplitOptions(by="krsl-paper"))
+
+
 def test_a_class_of_one_signer_is_refused(tmp_path: Path) -> None:
     made = dataset(tmp_path, [clip(0, "a"), clip(1, "a")])
     with pytest.raises(UsageError, match="classes of two signers; su has not"):

@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import kslds
 from kslds import pack, withdrawal
 from kslds import recipe as recipes
-from kslds.errors import AnnotationError, IncompleteDataset, MissingFile, ValidationFailed
+from kslds.cli import app
+from kslds.errors import (
+    AnnotationError,
+    ConsentError,
+    IncompleteDataset,
+    MissingFile,
+    ValidationFailed,
+)
 from kslds.manifest import Dataset
 from kslds.schema import Segment
 
@@ -183,6 +191,20 @@ def write_withdrawn(lab: Path, name: str = GONE) -> None:
         if row[0] == GONE:
             row[0], row[place] = name, "true"
     path.write_text("\n".join(",".join(row) for row in rows) + "\n")
+
+
+def test_nothing_is_published_before_a_build_has_read_of_the_withdrawal(
+    lab: Path,
+) -> None:
+    dataset = build(lab)
+    write_withdrawn(lab)
+    answer = CliRunner().invoke(app, ["publish", str(dataset.root), "--repo", "org/name"])
+    assert answer.exit_code == 1
+    assert f"signers.csv says that {GONE} has withdrawn consent" in answer.stderr
+    signers = str(next(lab.rglob("signers.csv")))
+    with pytest.raises(ConsentError, match="still in this dataset"):
+        withdrawal.stop_if_unheeded(dataset, signers=signers, parts=())
+    withdrawal.stop_if_unheeded(build(lab), signers=signers, parts=())
 
 
 @pytest.mark.parametrize("broken", ["annotations", "media"])

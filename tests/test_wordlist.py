@@ -192,6 +192,13 @@ def test_a_list_that_cannot_be_read(
         wordlist.read_list(text(tmp_path, content), columns=columns)
 
 
+def test_a_list_without_a_heading_is_told_to_have_one(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError) as raised:
+        wordlist.read_list(text(tmp_path, "әке;отец\nана;мать\n"))
+    assert "it has 'әке', 'отец'" in str(raised.value)
+    assert "If this row is a sign, write a heading line above it" in str(raised.value.hint)
+
+
 def test_wrong_use(tmp_path: Path) -> None:
     path = text(tmp_path, LIST)
     with pytest.raises(UsageError, match="no column 'kazak'"):

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -273,7 +273,11 @@ def _rows(reading: _Reading) -> Iterator[Row]:
 
 
 def _side_of(name: str) -> str | None:
-    found = _SIDE.findall(name.rpartition("/")[2])
+    folder, _, file = name.rpartition("/")
+    # Of a VideoFolder, `metadata.csv` lies in the folder of its side.
+    if PurePosixPath(file).stem.casefold() == "metadata":
+        file = folder.rpartition("/")[2]
+    found = _SIDE.findall(file)
     return found[-1].lower() if found else None
 
 
@@ -293,6 +297,11 @@ def _map(reading: _Reading, header: Sequence[str]) -> dict[str, str]:
         chosen = next((by_name[n] for n in names if n in by_name), None)
         if name not in found and chosen is not None and chosen not in found.values():
             found[name] = chosen
+    # A length in frames says nothing of boundaries in ms.
+    if "length" not in given and {"start", "length"} <= found.keys():
+        units = {_unit_told(found[name]) for name in ("start", "length")} - {None}
+        if len(units) > 1:
+            del found["length"]
     wanted = _FORMATS.get(reading.options.adapter, (frozenset(), ""))[0]
     if lacks := sorted(wanted - by_name.keys()):
         raise AnnotationError(
@@ -324,7 +333,12 @@ def _unit(reading: _Reading, columns: Mapping[str, str]) -> str | None:
         return reading.options.unit
     if reading.format in _FORMATS:
         return _FORMATS[reading.format][1]
-    name = columns.get("start", columns.get("length", "")).casefold()
+    return _unit_told(columns.get("start", columns.get("length", "")))
+
+
+def _unit_told(column: str) -> str | None:
+    """The unit that the name of a column tells."""
+    name = column.casefold()
     return next((unit for pattern, unit in _UNIT_OF_NAME if pattern.search(name)), None)
 
 
@@ -356,6 +370,11 @@ def _table(reading: _Reading) -> Iterator[Row]:
     at = [(field, header.index(column)) for field, column in columns.items()]
     unit = _unit(reading, columns)
     width = len(header)
+    # What has no gloss of its own may be a sentence.
+    told = "label" in reading.options.columns or "sentence" not in header
+    sentence = None if told else header.index("sentence")
+    if sentence is not None:
+        reading.unused = tuple(name for name in reading.unused if name != "sentence")
     for line, cells in cells_of:
         if len(cells) > width:
             where, text = f"{reading.name}:{line}", f"{len(cells)} cells, the header has {width}"
@@ -363,6 +382,8 @@ def _table(reading: _Reading) -> Iterator[Row]:
             continue
         values = {name: cells[i] or None for name, i in at if i < len(cells)}
         values["unit"] = values.get("unit") or unit
+        if sentence is not None and not values["label"] and sentence < len(cells):
+            values["label"] = cells[sentence] or None
         if reading.format == "phoenix-2014t" and values.get("end") == "-1":
             values["start"] = values["end"] = None  # the whole recording
         yield Row(line, **values)

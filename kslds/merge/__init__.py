@@ -112,6 +112,7 @@ def _fingerprint(
                 "rendering": dict(corpus.rendering),
                 "stages": _books(corpus),
                 "pose_points": points_of(corpus),
+                "published_signers": sorted(corpus.published_signers),
                 "withdrawn": sorted(corpus.dataset.provenance.get("withdrawn", ())),
                 "tables": {t: sha256_file(corpus.dataset.path(t)) for t in _TABLES},
                 "packs": sorted(
@@ -279,6 +280,10 @@ def _write(
         },
         # As hashes alone: who withdrew is nobody in this dataset.
         withdrawn={digest: [] for digest in sorted({*merged.gone, *merged.parted})},
+        published_signers=sorted(
+            {merged.people.find(c.name, key) for c in corpora for key in c.published_signers}
+            & {signer.signer_id for signer in merged.people.signers}
+        ),
         licence=strictest(text for texts in stated.values() for text in texts),
         merge_sha256=fingerprint,
     )  # fmt: skip

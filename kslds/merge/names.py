@@ -7,7 +7,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from kslds.errors import AnnotationError, MissingFile, RecipeError, UsageError
 from kslds.manifest import (
     Dataset,
     key_of,
+    unshielded,
 )
 from kslds.orthography import TO_CYRILLIC, fold, fold_yo
 from kslds.schema import Issue, Segment, Sign, Signer
@@ -80,6 +81,8 @@ class Corpus:
     """Of recordings that state none."""
     rendering: Mapping[str, Any]
     """What has to be the same in all: size, fit, fps, encodings."""
+    published_signers: Set[str] = frozenset()
+    """Keys under which the collection itself publishes its signers; they give nobody away."""
 
 
 # --------------------------------------------------------------------------- names
@@ -257,7 +260,8 @@ def read_map(path: str | None, *, corpora: Sequence[Corpus]) -> dict[tuple[str, 
             raise AnnotationError(
                 f"{where}: which sign of {corpus}?", hint="Fill in gloss_id or label."
             )
-        key = (corpus, column, row[column])
+        # A label may have been copied from a CSV that kslds wrote.
+        key = (corpus, column, unshielded(row[column]))
         if found.setdefault(key, merged) != merged:
             raise AnnotationError(
                 f"{where}: {row[column]!r} of {corpus} is mapped to {found[key]!r} already.",

@@ -92,13 +92,19 @@ def choose(dataset: Dataset, *, rows: int) -> list[Shown]:
         shown.append(
             Shown(
                 clip_id=record["clip_id"],
-                name=" · ".join(called) or gloss or "(no sign)",
+                name=" · ".join(called) or gloss or _start(record["sentence"]) or "(no sign)",
                 about="   ·   ".join(part for part in about if part),
                 num_frames=frames,
                 packs=packs[record["recording_id"]],
             )
         )
     return shown
+
+
+def _start(sentence: str | None) -> str:
+    """The words of a sentence that a line has room for."""
+    words = (sentence or "").split()
+    return " ".join(words[:6]) + (" …" if len(words) > 6 else "")
 
 
 def _frames_of(clip: Shown, *, count: int) -> npt.NDArray[np.uint8] | str:
