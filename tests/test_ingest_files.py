@@ -414,6 +414,25 @@ def test_what_differs_only_by_signs_stays_apart_and_what_was_joined_is_said(
     assert list(dataset.issues[dataset.issues.code == "K134"].key) == ["s1"]
 
 
+def test_one_signer_in_two_spellings_of_a_kazakh_name_is_one_signer(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=30, options=("-c:v", "mpeg4"))
+    table = tmp_path / "rows.csv"
+    table.write_text(
+        "recording,gloss,start,end,signer\na.mp4,x,0,100,Айгүл С.\na.mp4,x,100,200,айгүл  с.\n"
+        "a.mp4,x,200,300,Айгүл\n",
+        encoding="utf-8",
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    options = ingest.IngestOptions(media=(str(media),), annotations=(str(table),))
+    ingest.ingest(dataset, options=options)
+    by_start = {s.start_ms: s.signer_id for s in dataset.read("segments", Segment)}
+    first, second, other = by_start[0], by_start[100], by_start[200]
+    assert first == second != other
+    assert list(dataset.issues[dataset.issues.code == "K134"].key) == [first]
+
+
 def test_a_signer_whom_the_list_does_not_know_is_said_with_the_nearest(tmp_path: Path) -> None:
     media = tmp_path / "media"
     media.mkdir()
