@@ -215,7 +215,10 @@ def read(path: str | os.PathLike[str]) -> Recipe:
     except RecursionError as error:
         raise RecipeError(deep) from error
     except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
-        raise RecipeError(f"{file.name} is not TOML: {error}.") from error
+        raise RecipeError(
+            f"{file.name} is not TOML: {error}.",
+            hint='Text and paths stand in quotes, as in name = "my-signs"; save the file as UTF-8.',
+        ) from error
     try:
         return _from_file(document, file)
     except RecursionError as error:

@@ -244,6 +244,7 @@ def test_bytes_that_are_not_utf_8_are_located(tmp_path: Path) -> None:
     message = failure(tmp_path, text)
     assert f"byte 0xEA at {len(good.encode()) + 6} (line 200002) is not UTF-8" in message
     assert "CP1251" in message
+    assert "'CSV UTF-8'" in message  # What Excel calls it; converting would not bring ә back.
 
 
 def test_a_utf_16_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:

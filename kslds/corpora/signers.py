@@ -32,7 +32,11 @@ def read(path: str) -> dict[str, Signer]:
     """
     file = Path(path)
     if not file.is_file():
-        raise MissingFile(f"there is no signers file {path!r}.", hint="See [ingest] signers.")
+        raise MissingFile(
+            f"there is no signers file {path!r}.",
+            hint="Correct [ingest] signers, or write the file: a CSV with the columns signer_id "
+            "and consent_scope.",
+        )
     names = [f.name for f in dataclasses.fields(Signer)]
     signers: dict[str, Signer] = {}
     for line, cells in read_rows(file, names=("signer_id",), known=names):

@@ -464,8 +464,9 @@ def read_lines(path: Path) -> Iterator[str]:
             raise AnnotationError(
                 f"{path}: {_first_bad_byte(path, encoding)} is not {encoding.upper()}; "
                 "expected UTF-8, or UTF-16 with a byte order mark.",
-                hint="Save it as UTF-8. If it was written in Windows-1251 (CP1251): "
-                "iconv -f CP1251 -t UTF-8 OLD.csv > NEW.csv",
+                hint="Save it as UTF-8, in Excel as the type 'CSV UTF-8'. If only a file in "
+                "Windows-1251 (CP1251) is left: iconv -f CP1251 -t UTF-8 OLD.csv > NEW.csv; Kazakh "
+                "letters such as ә and қ, which CP1251 lacks, have become ? in it.",
             ) from error
 
 
