@@ -632,10 +632,12 @@ def stop_on_errors(found: validate.Report) -> None:
     """
     errors = [issue for issue in found.issues if issue.severity == "error"]
     if errors:
+        unknown = any(issue.code == "K301" for issue in errors)
         raise ValidationFailed(
             f"validation found {len(errors)} error(s).",
             issues=errors,
-            hint="Correct them and run again; for unknown labels see [lexicon] unknown.",
+            hint="Correct them and run again"
+            + ("; for unknown labels see [lexicon] unknown." if unknown else "."),
         )
 
 
