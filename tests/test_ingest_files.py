@@ -14,7 +14,7 @@ import pytest
 from kslds import clips, ingest
 from kslds.errors import AnnotationError, KsldsError, MissingFile, RecipeError
 from kslds.manifest import Dataset
-from kslds.schema import Clip, Dropped, Recording, Segment, Signer
+from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Signer
 from tests.painting import record
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -430,7 +430,9 @@ def test_one_signer_in_two_spellings_of_a_kazakh_name_is_one_signer(tmp_path: Pa
     by_start = {s.start_ms: s.signer_id for s in dataset.read("segments", Segment)}
     first, second, other = by_start[0], by_start[100], by_start[200]
     assert first == second != other
-    assert list(dataset.issues[dataset.issues.code == "K134"].key) == [first]
+    (issue,) = [i for i in dataset.read("issues", Issue) if i.code == "K134"]
+    assert issue.key == first
+    assert "as at rows.csv:2, rows.csv:3" in issue.message
 
 
 def test_a_signer_whom_the_list_does_not_know_is_said_with_the_nearest(tmp_path: Path) -> None:
@@ -447,4 +449,4 @@ def test_a_signer_whom_the_list_does_not_know_is_said_with_the_nearest(tmp_path:
     )
     ingest.ingest(dataset, options=options)
     (message,) = dataset.issues[dataset.issues.code == "K136"].message
-    assert message == "carl_1 is not in signers.csv; nearest: carla_1"
+    assert message == "carl_1 is not in signers.csv (first at rows.csv:2); nearest: carla_1"

@@ -206,6 +206,14 @@ def test_a_missing_column_is_named_with_the_columns_there_are(tmp_path: Path) ->
     assert 'columns = { start = "Start", end = "…" }' in message
 
 
+def test_a_title_above_the_header_is_told(tmp_path: Path) -> None:
+    for blanks in (";;;", ""):
+        title = f"Signs of our lab{blanks}\n"
+        message = failure(tmp_path, title + "recording;gloss;start;end\nv;x;1;2\n")
+        assert "it has 'Signs of our lab'" in message
+        assert message.endswith("The first line has to name the columns: delete what is above it.")
+
+
 def test_a_near_name_is_suggested(tmp_path: Path) -> None:
     columns = {"gloss": "labels", "signer": "Signers"}
     message = failure(tmp_path, "recording,label,start,end,signer\n", columns=columns)
