@@ -239,7 +239,7 @@ BAD_SIGNERS = {
     "signer_id,consent_date\ns1,15.01.2024\n": "column 'consent_date': '15.01.2024' is not a date",
     "signer_id,consent_date\ns1,2024-02-30\n": "'2024-02-30' is not a date",
     "signer_id,region\n,Astana\n": "signers.csv:2: the cell 'signer_id' is empty",
-    "signer_id\ns1\nS1\n": "signers.csv:3: signer 's1' is listed twice",
+    "signer_id\ns1\nS1\n": "signers.csv:3: signer 's1' is listed twice, first on line 2",
     "": "is empty",
 }  # fmt: skip
 
