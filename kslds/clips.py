@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 from bisect import bisect_left, bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -558,9 +558,9 @@ def resize(
         by_recording[clip.recording_id].append(clip)
     if not clips:
         dropped = dataset.read("dropped", Dropped) if dataset.has("dropped") else []
-        why = "every segment was dropped" if dropped else "the annotations hold no row"
         raise IncompleteDataset(
-            f"there is no clip: {why}.", hint=f"Look at: kslds info {dataset.root}"
+            f"there is no clip: {_why_none(dropped)}.",
+            hint=f"Correct the cause and build again; for the rows: kslds info {dataset.root}",
         )
     _check_media(by_recording, recordings=recordings, media=media)
     folder = dataset.root / "clips"
@@ -600,6 +600,16 @@ def resize(
         dropped=[row for one in made for row in one.dropped],
         facts={"frames": sum(c.num_frames for c in rendered)},
     )
+
+
+def _why_none(dropped: Sequence[Dropped]) -> str:
+    """Why there is nothing to render: each reason with how often, the most frequent first."""
+    if not dropped:
+        return "the annotations hold no row"
+    first = {row.code: row.reason for row in reversed(dropped)}
+    counts = Counter(row.code for row in dropped)
+    told = [f"{code} {number:,} times, as {first[code]}" for code, number in counts.most_common(3)]
+    return f"every segment was dropped ({'; '.join(told)})"
 
 
 def _check_media(

@@ -374,8 +374,8 @@ _warning(
 _error(
     "K324",
     "consent withdrawn",
-    "The signer has withdrawn consent, and clips remain.",
-    "Build again: segments of signers who withdrew are dropped.",
+    "The signer has withdrawn consent.",
+    "Where clips remain, build again; rows that were dropped need nothing.",
 )
 _warning(
     "K325",

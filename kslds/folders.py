@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import stat
 import unicodedata
 from collections import defaultdict
@@ -175,10 +176,13 @@ class Finder:
 
     def __post_init__(self) -> None:
         self._by_tail: dict[str, set[str]] = defaultdict(set)
+        self._alike: dict[str, str] = {}
         for name in self.known:
             path = PurePosixPath(name)
             for tail in {path.name, path.stem, path.with_suffix("").as_posix()}:
                 self._by_tail[tail.strip()].add(name)
+        for name in sorted(self.known, reverse=True):
+            self._alike[_loosely(name)] = name
 
     def find(self, written: str) -> tuple[str | None, str, str]:
         """The file meant (or None), and the code and reason where there is none."""
@@ -199,11 +203,16 @@ class Finder:
             return names[0], "", ""
         if names:
             return None, "K121", f"{written!r} could be {' or '.join(names[:3])}"
-        return (
-            None,
-            "K103",
-            f"{written!r} is not among the {len(self.known)} files of the media folder",
-        )
+        near = self._alike.get(_loosely(wanted))
+        reason = f"{written!r} is not among the {len(self.known)} file(s) of the media folder"
+        return None, "K103", reason + (f"; nearest: {near!r}" if near else "")
+
+
+def _loosely(name: str) -> str:
+    """A file's name without what people write otherwise: folders, ending, case, separators, and
+    zeros before a number."""
+    letters = re.sub(r"[\W_]+", " ", PurePosixPath(name).stem.casefold())
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters).replace(" ", "")
 
 
 def _agree(one: PurePosixPath, other: PurePosixPath) -> bool:

@@ -364,7 +364,7 @@ class _Segments:
     issues: list[Issue] = field(default_factory=list)
     sessions: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """recording_id → sessions that its rows name."""
-    written: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    written: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     """signer_id → the ways in which rows write the signer."""
     withdrawn: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """recording_id → signers of its rows who have withdrawn consent."""
@@ -426,7 +426,7 @@ def _read_segments(
             row = texts.told(row, recording, bounds)
             segment = _segment(row, bounds, recording.recording_id)
             if segment.signer_id:
-                result.written[segment.signer_id].add(_clean(row.signer) or "")
+                result.written[segment.signer_id].setdefault(_clean(row.signer) or "", row.source)
             if segment.signer_id is not None and segment.signer_id in withdrawn:
                 result.withdrawn[segment.recording_id].add(segment.signer_id)
                 raise Problem("K324", f"signer {segment.signer_id} has withdrawn consent")
@@ -586,20 +586,25 @@ def _name_people(found: _Recordings, segments: _Segments) -> set[str]:
 
 
 def _signer_issues(
-    written: Mapping[str, set[str]], *, file: str | None, listed: Sequence[str]
+    written: Mapping[str, Mapping[str, str]], *, file: str | None, listed: Sequence[str]
 ) -> Iterator[Issue]:
-    """What may be wrong with how signers are written; `written` is key → ways.
+    """What may be wrong with how signers are written; `written` is key → way → where first.
 
     Raises:
         AnnotationError: A withdrawn signer only looks like one of the annotations.
     """
     for key, ways in sorted(written.items()):
         if len(ways) > 1:
-            message = f"{key} is written in {len(ways)} ways that differ by case or separators"
+            places = ", ".join(list(ways.values())[:3])
+            message = (
+                f"{key} is written in {len(ways)} ways that differ by case or separators, as at "
+                f"{places}"
+            )
             yield _issue("K134", table="signers", key=key, message=message)
     for key in sorted(set(written) - set(listed)) if file else ():
         near = get_close_matches(key, listed, n=1)
-        message = f"{key} is not in {Path(str(file)).name}" + (
+        first = next(iter(written[key].values()))
+        message = f"{key} is not in {Path(str(file)).name} (first at {first})" + (
             f"; nearest: {near[0]}" if near else ""
         )
         yield _issue("K136", table="signers", key=key, message=message)

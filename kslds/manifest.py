@@ -497,7 +497,8 @@ _WRITERS = {
 def key_of(text: str, *, prefix: str) -> str:
     """A key for a name as written: itself, lower-cased, where that is safe and short; else a hash.
 
-    A name outside ASCII could be a person's and must not be spelled out in keys.
+    A name outside ASCII could be a person's and must not be spelled out in keys. Letter case,
+    blanks and dots make no other person, in whatever alphabet: two keys would be on two sides.
     """
     # Full-width letters and invisible characters do not make another person.
     text = "".join(
@@ -506,7 +507,7 @@ def key_of(text: str, *, prefix: str) -> str:
     key = re.sub(r"[\s.]+", "_", text.strip().lower())
     if len(key) <= schema.MAX_KEY_CHARS and re.fullmatch(schema.KEY_PATTERN, key):
         return key
-    return f"{prefix}_{hashlib.sha256(text.strip().encode()).hexdigest()[:8]}"
+    return f"{prefix}_{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def is_hashed(key: str, *, prefix: str) -> bool:

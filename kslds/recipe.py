@@ -214,7 +214,10 @@ def read(path: str | os.PathLike[str]) -> Recipe:
     except RecursionError as error:
         raise RecipeError(deep) from error
     except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
-        raise RecipeError(f"{file.name} is not TOML: {error}.") from error
+        raise RecipeError(
+            f"{file.name} is not TOML: {error}.",
+            hint='Text and paths stand in quotes, as in name = "my-signs"; save the file as UTF-8.',
+        ) from error
     try:
         return _from_file(document, file)
     except RecursionError as error:
@@ -638,10 +641,12 @@ def stop_on_errors(found: validate.Report) -> None:
     """
     errors = [issue for issue in found.issues if issue.severity == "error"]
     if errors:
+        unknown = any(issue.code == "K301" for issue in errors)
         raise ValidationFailed(
             f"validation found {len(errors)} error(s).",
             issues=errors,
-            hint="Correct them and run again; for unknown labels see [lexicon] unknown.",
+            hint="Correct them and run again"
+            + ("; for unknown labels see [lexicon] unknown." if unknown else "."),
         )
 
 

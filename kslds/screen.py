@@ -212,14 +212,24 @@ def _dropped(dataset: Dataset) -> list[dict[str, Any]]:
     most = total if total <= 15 else max(1, 15 // len(groups))
     shown = []
     for (stage, code), rows in groups.items():
-        rows.sort(key=lambda row: _by_line(row.key))
+        # Reasons begin with the place in the annotations; some keys are hashes.
+        rows.sort(key=lambda row: (_by_line(row.reason), row.key))
         what = CODES[code].title
         shown += [{"stage": stage, "code": code, "what": what, "why": r.reason}
                   for r in rows[:most]]  # fmt: skip
         if len(rows) > most:
-            why = f"{len(rows) - most:,} more, {len(rows):,} in all; see reports/dropped.csv"
+            why = f"{len(rows) - most:,} more, {len(rows):,} in all; {_all_rows(dataset)}"
             shown.append({"stage": stage, "code": code, "what": what, "why": why})
     return shown
+
+
+def _all_rows(dataset: Dataset) -> str:
+    """Where every dropped row is listed: the CSV, unless it is from before the table was made."""
+    listed = dataset.root / "reports" / "dropped.csv"
+    made = dataset.path("dropped").stat().st_mtime_ns
+    if listed.is_file() and listed.stat().st_mtime_ns >= made:
+        return "see reports/dropped.csv"
+    return f"for all of them: kslds report {dataset.root}"
 
 
 def _by_line(place: str) -> list[tuple[int, str]]:

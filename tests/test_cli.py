@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -186,6 +187,25 @@ def test_dropped_rows_are_shown_and_no_error(tmp_path: Path) -> None:
     assert "K112" in dropped
     assert "annotations.csv:26" in dropped
     assert "validate" in done.stderr
+
+
+def test_a_build_without_a_clip_says_why_and_where_all_rows_are_listed(tmp_path: Path) -> None:
+    root = tmp_path / "in"
+    recipe = write_small(root)
+    table = root / "annotations.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace(",frame,", ",с,"), encoding="utf-8")
+    out = tmp_path / "out"
+    done = kslds("build", recipe, "--out", out)
+    assert done.returncode == 1
+    assert "every segment was dropped (K111 24 times, as annotations.csv:" in done.stderr
+    assert "'с' is not one of ms, s, frame, timecode" in done.stderr
+    shown = kslds("info", "out", cwd=tmp_path).stdout
+    places = re.findall(r"annotations\.csv:([0-9]+)", shown)
+    assert places == [str(line) for line in range(2, 17)]
+    assert not (out / "reports" / "dropped.csv").exists()
+    assert "9 more, 24 in all; for all of them: kslds report out" in shown
+    assert kslds("report", out).returncode == 0
+    assert "see reports/dropped.csv" in kslds("info", out).stdout
 
 
 def test_a_name_cannot_lead_out_of_the_folder_of_datasets(tmp_path: Path) -> None:

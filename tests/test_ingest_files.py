@@ -14,7 +14,7 @@ import pytest
 from kslds import clips, ingest
 from kslds.errors import AnnotationError, KsldsError, MissingFile, RecipeError
 from kslds.manifest import Dataset
-from kslds.schema import Clip, Dropped, Recording, Segment, Signer
+from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Signer
 from tests.painting import record
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
@@ -239,7 +239,7 @@ BAD_SIGNERS = {
     "signer_id,consent_date\ns1,15.01.2024\n": "column 'consent_date': '15.01.2024' is not a date",
     "signer_id,consent_date\ns1,2024-02-30\n": "'2024-02-30' is not a date",
     "signer_id,region\n,Astana\n": "signers.csv:2: the cell 'signer_id' is empty",
-    "signer_id\ns1\nS1\n": "signers.csv:3: signer 's1' is listed twice",
+    "signer_id\ns1\nS1\n": "signers.csv:3: signer 's1' is listed twice, first on line 2",
     "": "is empty",
 }  # fmt: skip
 
@@ -414,6 +414,27 @@ def test_what_differs_only_by_signs_stays_apart_and_what_was_joined_is_said(
     assert list(dataset.issues[dataset.issues.code == "K134"].key) == ["s1"]
 
 
+def test_one_signer_in_two_spellings_of_a_kazakh_name_is_one_signer(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    media.mkdir()
+    record(media / "a.mp4", num_frames=30, options=("-c:v", "mpeg4"))
+    table = tmp_path / "rows.csv"
+    table.write_text(
+        "recording,gloss,start,end,signer\na.mp4,x,0,100,Айгүл С.\na.mp4,x,100,200,айгүл  с.\n"
+        "a.mp4,x,200,300,Айгүл\n",
+        encoding="utf-8",
+    )
+    dataset = Dataset(tmp_path / "out", create=True)
+    options = ingest.IngestOptions(media=(str(media),), annotations=(str(table),))
+    ingest.ingest(dataset, options=options)
+    by_start = {s.start_ms: s.signer_id for s in dataset.read("segments", Segment)}
+    first, second, other = by_start[0], by_start[100], by_start[200]
+    assert first == second != other
+    (issue,) = [i for i in dataset.read("issues", Issue) if i.code == "K134"]
+    assert issue.key == first
+    assert "as at rows.csv:2, rows.csv:3" in issue.message
+
+
 def test_a_signer_whom_the_list_does_not_know_is_said_with_the_nearest(tmp_path: Path) -> None:
     media = tmp_path / "media"
     media.mkdir()
@@ -428,4 +449,4 @@ def test_a_signer_whom_the_list_does_not_know_is_said_with_the_nearest(tmp_path:
     )
     ingest.ingest(dataset, options=options)
     (message,) = dataset.issues[dataset.issues.code == "K136"].message
-    assert message == "carl_1 is not in signers.csv; nearest: carla_1"
+    assert message == "carl_1 is not in signers.csv (first at rows.csv:2); nearest: carla_1"

@@ -201,7 +201,8 @@ def test_what_was_dropped_is_shown_with_its_reason(copy: Dataset) -> None:
         Dropped(stage="trim", table="clips", key=f"k{i:03d}", code="K202", reason=f"reason {i:03d}")
         for i in range(55)
     ]
-    copy.write("dropped", [*rows, replace(rows[0], code="K999", reason="=1+1", key="-x")])
+    part = replace(rows[0], stage="consensus", code="K141", key="seg")
+    copy.write("dropped", [*rows, part, replace(rows[0], code="K999", reason="=1+1", key="-x")])
     page = Page(report(copy))
     assert [row[:3] for row in page.tables["By code"][1:]][:1] == [
         ["K202", "no frame in the span", "55"]
@@ -209,16 +210,17 @@ def test_what_was_dropped_is_shown_with_its_reason(copy: Dataset) -> None:
     shown = page.tables["K202, no frame in the span"][1:]
     assert [row[:2] for row in shown] == [[f"k{i:03d}", f"reason {i:03d}"] for i in range(20)]
     assert "… and 35 more." in page.text
+    assert "`" not in page.text
     data = (copy.root / "reports" / "dropped.csv").read_bytes()
     listed = list(csv.DictReader(data.decode("utf-8-sig").splitlines()))
     assert data.startswith(b"\xef\xbb\xbf")
-    assert len(listed) == 56
-    assert listed[0] | {"reason": ""} == {
+    assert len(listed) == 57
+    assert listed[1] | {"reason": ""} == {
         "stage": "trim", "table": "clips", "key": "'-x", "code": "K999", "reason": "",
         "what": "", "what to do": "",
     }  # fmt: skip
-    assert listed[0]["reason"] == "'=1+1"  # a spreadsheet must not calculate it
-    assert listed[1]["what to do"] == "Widen the segment."
+    assert listed[1]["reason"] == "'=1+1"  # a spreadsheet must not calculate it
+    assert listed[2]["what to do"] == "Widen the segment."
 
 
 def test_a_hint_that_says_more_than_the_code_is_shown(copy: Dataset) -> None:

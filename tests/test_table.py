@@ -206,6 +206,14 @@ def test_a_missing_column_is_named_with_the_columns_there_are(tmp_path: Path) ->
     assert 'columns = { start = "Start", end = "…" }' in message
 
 
+def test_a_title_above_the_header_is_told(tmp_path: Path) -> None:
+    for blanks in (";;;", ""):
+        title = f"Signs of our lab{blanks}\n"
+        message = failure(tmp_path, title + "recording;gloss;start;end\nv;x;1;2\n")
+        assert "it has 'Signs of our lab'" in message
+        assert message.endswith("The first line has to name the columns: delete what is above it.")
+
+
 def test_a_near_name_is_suggested(tmp_path: Path) -> None:
     columns = {"gloss": "labels", "signer": "Signers"}
     message = failure(tmp_path, "recording,label,start,end,signer\n", columns=columns)
@@ -244,6 +252,7 @@ def test_bytes_that_are_not_utf_8_are_located(tmp_path: Path) -> None:
     message = failure(tmp_path, text)
     assert f"byte 0xEA at {len(good.encode()) + 6} (line 200002) is not UTF-8" in message
     assert "CP1251" in message
+    assert "'CSV UTF-8'" in message  # What Excel calls it; converting would not bring ә back.
 
 
 def test_a_utf_16_file_that_is_cut_short_is_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from kslds.audit.compare import combined
 from kslds.audit.findings import Collected, Facts, Finding, number, some
 from kslds.audit.names import keys, labels
 from kslds.audit.records import Table
-from kslds.audit.signers import balance, counts, missing, recordings, sides
+from kslds.audit.signers import balance, counts, missing, recordings, sides, spellings
 from kslds.validate import Rules
 
 USUAL_FPS = 30
@@ -33,7 +33,7 @@ def check(table: Table, *, examples: int) -> tuple[Facts, list[Finding]]:
         examples: Most places that a finding names.
     """
     found = Collected(table, examples=examples)
-    rows = combined(found)
+    rows = spellings(found, combined(found))
     counts(found, rows)
     missing(found, rows)
     sides(found, rows)

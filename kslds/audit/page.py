@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from kslds.audit.findings import Facts, Finding, Leak, Spread
 from kslds.audit.records import File
-from kslds.report.markup import Html, count, el, listed, percent, size, table
+from kslds.report.markup import Html, count, el, listed, percent, prose, size, table
 from kslds.report.numbers import SEVERITIES
 from kslds.report.page import head
 
@@ -167,8 +167,8 @@ def _findings(data: _Data) -> Sequence[object]:
                 "article",
                 el("h3", badge, " ", f.title[:1].upper() + f.title[1:], " ", el("code", f.code)),
                 el("p", el("strong", f.message)),
-                el("p", f.why) if _says_more(f) else "",
-                el("p", el("strong", "What to do: "), f.action),
+                el("p", prose(f.why)) if _says_more(f) else "",
+                el("p", el("strong", "What to do: "), prose(f.action)),
                 table("Examples", header, first, more=0 if rest else more) if first else "",
                 el("details", el("summary", f"{len(rest):,} more examples"),
                    table("More examples", header, rest, more=more)) if rest else "",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from kslds.audit.findings import Collected, Example, Leak, Side, number, share, some, spread
 from kslds.codes import CODES
+from kslds.manifest import key_of
 from kslds.report.numbers import side_order
 
 _DOMINANT = (0.10, 5)  # of all rows, and times an equal share
@@ -18,6 +19,25 @@ _WHY_LEAK = (
     "Scores on them are usually higher than on others, so they do not tell how it will do in use."
 )
 _EMPTY_CLASSES = {"no_event", "no event", "no_gesture", "no_sign", "background", "---"}
+
+
+def spellings(found: Collected, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with one spelling of each signer, as a build takes them for one."""
+    ways: dict[str, list[str]] = defaultdict(list)
+    for name in rows["signer"].dropna().unique():
+        if name:
+            ways[key_of(name, prefix="signer")].append(name)
+    other = {name: same[0] for same in ways.values() for name in same[1:]}
+    found.expect(bool(other) or not ways, "Every signer is written one way.")
+    if not other:
+        return rows
+    again = rows["signer"].isin(list(other))
+    first = ~rows["signer"].where(again).duplicated() & again
+    found.add("K134", len(other), f"{number(len(other), 'spelling')} of a signer who is also "
+              "written otherwise; counted as one here.", unit="spellings",
+              at=some(rows, first, lambda r: f"{r.signer!r} / {other[r.signer]!r}",
+                      most=found.examples))  # fmt: skip
+    return rows.assign(signer=rows["signer"].where(~again, rows["signer"].map(other)))
 
 
 def counts(found: Collected, rows: pd.DataFrame) -> None:

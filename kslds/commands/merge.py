@@ -90,4 +90,4 @@ def merge(
     licence = dataset.provenance["licence"]
     none = "none: recordings are without one (K707), and their clips may not be passed on"
     say(f"licence of all: {licence or none}")
-    say(f"next: kslds split {out}, then kslds shard {out}")
+    say(f"next: kslds split {out}, then kslds shard {out}; what was found: kslds report {out}")

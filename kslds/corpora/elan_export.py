@@ -209,7 +209,10 @@ def _by_recording(paths: Iterable[Path], recordings: Collection[Recording]) -> d
             )
         (recording_id,) = matches
         if recording_id in found:
-            raise UsageError(f"{found[recording_id]} and {path} are about the same recording.")
+            raise UsageError(
+                f"{found[recording_id]} and {path} are about the same recording.",
+                hint="Name one file for each recording with --into, as one annotator's folder.",
+            )
         found[recording_id] = path
     return found
 

@@ -32,16 +32,24 @@ def read(path: str) -> dict[str, Signer]:
     """
     file = Path(path)
     if not file.is_file():
-        raise MissingFile(f"there is no signers file {path!r}.", hint="See [ingest] signers.")
+        raise MissingFile(
+            f"there is no signers file {path!r}.",
+            hint="Correct [ingest] signers, or write the file: a CSV with the columns signer_id "
+            "and consent_scope.",
+        )
     names = [f.name for f in dataclasses.fields(Signer)]
     signers: dict[str, Signer] = {}
+    lines: dict[str, int] = {}
     for line, cells in read_rows(file, names=("signer_id",), known=names):
         signer = _signer(cells, where=f"{file.name}:{line}")
         if signer.signer_id in signers:
             raise AnnotationError(
-                f"{file.name}:{line}: signer {signer.signer_id!r} is listed twice.",
-                hint="Keep one row, the one with the signer's last word on consent.",
+                f"{file.name}:{line}: signer {signer.signer_id!r} is listed twice, first on line "
+                f"{lines[signer.signer_id]}.",
+                hint="Keep one row, the one with the signer's last word on consent. Letter case, "
+                "blanks and dots make no other signer.",
             )
+        lines[signer.signer_id] = line
         signers[signer.signer_id] = signer
     return signers
 

@@ -229,13 +229,16 @@ def field_of(
     if missing:
         spare = [name for name in header if name and name not in found.values()]
         near = {field: nearest(names[field], spare) for field in missing}
+        told = [name for name in header if name]
         mapping = ", ".join(
             f"{field} = {json.dumps(near[field] or '…', ensure_ascii=False)}" for field in missing
         )
         raise AnnotationError(
             f"{path} has no column {listed([names[field] for field in missing])}{_on(line)}; "
-            f"it has {listed([name for name in header if name])}{either}.",
-            hint=("Did you mean" if all(near.values()) else "Map them in the recipe, as in")
+            f"it has {listed(told)}{either}.",
+            hint="The first line has to name the columns: delete what is above it."
+            if len(told) == 1
+            else ("Did you mean" if all(near.values()) else "Map them in the recipe, as in")
             + f" columns = {{ {mapping} }}"
             + ("?" if all(near.values()) else "."),
         )
@@ -464,8 +467,9 @@ def read_lines(path: Path) -> Iterator[str]:
             raise AnnotationError(
                 f"{path}: {_first_bad_byte(path, encoding)} is not {encoding.upper()}; "
                 "expected UTF-8, or UTF-16 with a byte order mark.",
-                hint="Save it as UTF-8. If it was written in Windows-1251 (CP1251): "
-                "iconv -f CP1251 -t UTF-8 OLD.csv > NEW.csv",
+                hint="Save it as UTF-8, in Excel as the type 'CSV UTF-8'. If only a file in "
+                "Windows-1251 (CP1251) is left: iconv -f CP1251 -t UTF-8 OLD.csv > NEW.csv; Kazakh "
+                "letters such as ә and қ, which CP1251 lacks, have become ? in it.",
             ) from error
 
 

@@ -46,6 +46,11 @@ def el(tag: str, *children: object, **attributes: object) -> Html:
     return Html(f"<{tag}{written}>{escaped(children)}</{tag}>")
 
 
+def prose(text: str) -> list[object]:
+    """A sentence about a code, in which backticks set off what is typed, as in Markdown."""
+    return [el("code", part) if i % 2 else part for i, part in enumerate(text.split("`"))]
+
+
 def _cell(value: object) -> Html:
     if isinstance(value, Html) and value.startswith("<td"):
         return value

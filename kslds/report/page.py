@@ -24,6 +24,7 @@ from kslds.report.markup import (
     listed,
     percent,
     picture,
+    prose,
     size,
     table,
 )
@@ -192,7 +193,7 @@ def _findings(rows: pd.DataFrame, *, texts: Sequence[str], file: str) -> list[ob
         if code in severity:
             badge = [el("span", severity[code], class_=f"badge {severity[code]}"), " "]
         link = el("a", code, href=f"#{file}-{code}")
-        overview.append((link, [*badge, known.title], counts[code], known.action))
+        overview.append((link, [*badge, known.title], counts[code], prose(known.action)))
         first = rows[rows["code"] == code].head(_MAX_ROWS_OF_CODE)
         # What a code says itself is not said again in every row.
         first = first.replace({name: {known.action: None} for name in texts})
@@ -207,7 +208,14 @@ def _findings(rows: pd.DataFrame, *, texts: Sequence[str], file: str) -> list[ob
             el(
                 "details",
                 el("summary", el("strong", code), f" {known.title} ({counts[code]:,})"),
-                el("p", known.meaning, " ", el("strong", "What to do:"), " ", known.action),
+                el(
+                    "p",
+                    prose(known.meaning),
+                    " ",
+                    el("strong", "What to do:"),
+                    " ",
+                    prose(known.action),
+                ),
                 listing,
                 id=f"{file}-{code}",
                 open="" if len(rows) <= _MAX_ROWS_OPEN else None,
