@@ -518,13 +518,7 @@ def ingest(
     issues = [*found.issues, *segments.issues, *_recording_issues(found, used)]
     issues += _signer_issues(segments.written, file=options.signers, listed=listed)
     gone = signers_file.seen_before(dataset.provenance.get("withdrawn", {}), signers=signers)
-    for row in found.rows.values():
-        now = segments.withdrawn.get(row.recording_id, set())
-        known = gone.setdefault(row.content_sha256, set())
-        if used[row.recording_id] and known - now:
-            message = f"{row.source_file}: {', '.join(sorted(known - now))} has withdrawn from it"
-            issues.append(_issue("K139", table="recordings", key=row.source_file, message=message))
-        known |= now
+    issues += _withdrawn_from(found, segments, gone=gone)
     dataset.write("recordings", found.rows.values())
     dataset.write("timings", found.timings.values())
     dataset.write("segments", segments.rows.values())
@@ -532,6 +526,20 @@ def ingest(
     dataset.write("issues", issues)
     dataset.open_books()
     write_bytes(dataset.root / "reports" / "capture.json", readable_json(found.capture))
+    _close_books(dataset, media, found, segments, texts, no_place)
+    inputs = _hashes(found, files)
+    noted = {digest: sorted(keys) for digest, keys in sorted(gone.items()) if keys}
+    dataset.update_provenance(inputs=inputs, pose_points=points, withdrawn=noted)
+
+
+def _close_books(
+    dataset: Dataset,
+    media: Media,
+    found: _Recordings,
+    segments: _Segments,
+    texts: Texts,
+    no_place: list[Dropped],
+) -> None:
     dataset.close_books(
         "ingest-recordings",
         rows_in=len(media.files) + len(media.refused),
@@ -552,9 +560,21 @@ def ingest(
             rows_out=texts.num_read - len(no_place),
             dropped=no_place,
         )
-    inputs = _hashes(found, files)
-    noted = {digest: sorted(keys) for digest, keys in sorted(gone.items()) if keys}
-    dataset.update_provenance(inputs=inputs, pose_points=points, withdrawn=noted)
+
+
+def _withdrawn_from(
+    found: _Recordings, segments: _Segments, *, gone: dict[str, set[str]]
+) -> Iterator[Issue]:
+    """Add to `gone`, content hash → who withdrew from the recording, those of this time; tells of
+    recordings in which others are named now."""
+    used = {segment.recording_id for segment in segments.rows.values()}
+    for row in found.rows.values():
+        now = segments.withdrawn.get(row.recording_id, set())
+        known = gone.setdefault(row.content_sha256, set())
+        if row.recording_id in used and known - now:
+            message = f"{row.source_file}: {', '.join(sorted(known - now))} has withdrawn from it"
+            yield _issue("K139", table="recordings", key=row.source_file, message=message)
+        known |= now
 
 
 def _no_rows(files: Mapping[Path, str]) -> AnnotationError:

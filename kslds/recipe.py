@@ -42,7 +42,6 @@ from kslds.errors import (
     MissingFile,
     RecipeError,
     UsageError,
-    ValidationFailed,
 )
 from kslds.licences import strictest
 from kslds.manifest import Dataset, bundled, canonical_json, key_of, write_bytes
@@ -633,23 +632,6 @@ def check_expected(dataset: Dataset, recipe: Recipe, *, split: str | None = None
     dataset.write("issues", [*(i for i in issues_of(dataset) if i.code != "K406"), *wrong])
 
 
-def stop_on_errors(found: validate.Report) -> None:
-    """Refuse to go on with what validation calls errors.
-
-    Raises:
-        ValidationFailed: There is at least one.
-    """
-    errors = [issue for issue in found.issues if issue.severity == "error"]
-    if errors:
-        unknown = any(issue.code == "K301" for issue in errors)
-        raise ValidationFailed(
-            f"validation found {len(errors)} error(s).",
-            issues=errors,
-            hint="Correct them and run again"
-            + ("; for unknown labels see [lexicon] unknown." if unknown else "."),
-        )
-
-
 def build(
     recipe: Recipe,
     *,
@@ -680,11 +662,11 @@ def build(
         else:
             run_ingest(dataset, recipe, workers=workers, progress=progress)
             recipe = of(dataset)
-            stop_on_errors(run_validate(dataset, recipe, progress=progress))
+            validate.stop_on_errors(run_validate(dataset, recipe, progress=progress))
             run_resize(dataset, recipe, workers=workers, progress=progress)
         found = run_validate(dataset, recipe, progress=progress)
         split.split(dataset, options=recipe.split)
-        stop_on_errors(found)
+        validate.stop_on_errors(found)
         run_shard(dataset, recipe, progress=progress)
         _baselines(dataset, recipe, progress=progress)
         report.report(dataset, progress=progress)

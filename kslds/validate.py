@@ -20,7 +20,7 @@ import pyarrow as pa
 from kslds import pack
 from kslds.codes import CODES
 from kslds.engine import Progress
-from kslds.errors import CorruptData, UsageError
+from kslds.errors import CorruptData, UsageError, ValidationFailed
 from kslds.lexicon import Lexicon
 from kslds.manifest import Dataset, write_parquet
 from kslds.orthography import mixed_scripts, slug
@@ -502,4 +502,21 @@ def _clips(
             key=min(clip_ids),
             message=f"{file}: {_number(len(clip_ids), 'rendered clip')} in no complete pack, first "
             f"{min(clip_ids)}{why}",
+        )
+
+
+def stop_on_errors(found: Report) -> None:
+    """Refuse to go on with what validation calls errors.
+
+    Raises:
+        ValidationFailed: There is at least one.
+    """
+    errors = [issue for issue in found.issues if issue.severity == "error"]
+    if errors:
+        unknown = any(issue.code == "K301" for issue in errors)
+        raise ValidationFailed(
+            f"validation found {len(errors)} error(s).",
+            issues=errors,
+            hint="Correct them and run again"
+            + ("; for unknown labels see [lexicon] unknown." if unknown else "."),
         )

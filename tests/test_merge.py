@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 import kslds
-from kslds import pack, release, report, schema, split, withdrawal
+from kslds import pack, release, report, schema, split, validate, withdrawal
 from kslds import recipe as recipes
 from kslds.cli import app as cli
 from kslds.commands.merge import merge as command
@@ -82,7 +82,7 @@ formats = ["webdataset"]
     dataset = Dataset(root / "dataset", create=True)
     recipes.run_ingest(dataset, recipes.read(root / "recipe.toml"))
     recipe = recipes.of(dataset)
-    recipes.stop_on_errors(recipes.run_validate(dataset, recipe))
+    validate.stop_on_errors(recipes.run_validate(dataset, recipe))
     recipes.run_resize(dataset, recipe, workers=2)
     return dataset
 

@@ -162,6 +162,7 @@ def test_missing_cells_are_empty_and_a_row_with_more_is_dropped(tmp_path: Path) 
         ("ms", "ms"), ("MSEC", "ms"), ("Milliseconds", "ms"), ("s", "s"), ("sec", "s"),
         ("seconds", "s"), ("frame", "frame"), ("Frames", "frame"), ("timecode", "timecode"),
         ("HH:MM:SS", "timecode"), ("hh:mm:ss.mmm", "timecode"), ("", "frame"),
+        ("мс", "ms"), ("Сек", "s"), ("с", "s"), ("кадры", "frame"),
     ],
 )  # fmt: skip
 def test_units_and_their_synonyms(tmp_path: Path, written: str, unit: str) -> None:

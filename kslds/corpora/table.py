@@ -97,9 +97,9 @@ _HINTS: Mapping[str, str] = {
 }
 _UNIT_NAMES: Mapping[str, str] = {
     **{unit: unit for unit in UNITS},
-    **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds"), "ms"),
-    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
-    "frames": "frame",
+    **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds", "мс", "мсек"), "ms"),
+    **dict.fromkeys(("sec", "secs", "second", "seconds", "с", "сек", "секунд", "секунды"), "s"),
+    **dict.fromkeys(("frames", "кадр", "кадры", "кадров"), "frame"),
     **dict.fromkeys(("hh:mm:ss", "hh:mm:ss.mmm", "hh:mm:ss,mmm"), "timecode"),
 }
 
