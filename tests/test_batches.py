@@ -787,6 +787,36 @@ def test_a_fork_lets_nothing_go_that_its_parent_has() -> None:
     assert (got[0] == 7).all()
 
 
+def _compare(tensor: Any, expected: Any, ready: Any, results: Any) -> None:
+    ready.get()
+    results.put(bool((tensor == expected).all()))
+
+
+@few_cores
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+@pytest.mark.skipif(sys.platform != "linux", reason="fork is safe on Linux only")
+def test_a_fork_keeps_what_its_parent_lets_go(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 6, "output": "torch", "batch_size": 1}
+    expected = next(iter(kslds.load(shards, **options)))["video"]
+    iterator = iter(
+        data.DataLoader(kslds.load(shards, **options), batch_size=None, num_workers=1)
+    )
+    batch = next(iterator)
+    context = multiprocessing.get_context("fork")
+    ready, results = context.SimpleQueue(), context.SimpleQueue()
+    child = context.Process(target=_compare, args=(batch["video"], expected, ready, results))
+    child.start()
+    child._args = ()  # or the parent keeps it
+    del batch
+    for other in iterator:
+        del other
+    ready.put(None)
+    assert results.get()
+    child.join(60)
+
+
 def _halves(batch: dict[str, Any]) -> dict[str, Any]:
     return {"video": batch["video"], "half": batch["video"][:, :1], "key": batch["key"]}
 
