@@ -233,8 +233,11 @@ def _handed_type() -> Any:
 
         def lose(self) -> torch.Tensor:
             """The same as an ordinary tensor."""
-            self.block.lose()
             return self.as_subclass(torch.Tensor)
+
+        def as_subclass(self, cls: Any) -> Any:  # of which torch does not tell below
+            self.block.lose()
+            return torch.Tensor.as_subclass(self, cls)
 
         @classmethod
         def __torch_function__(
@@ -260,7 +263,7 @@ def _handed_type() -> Any:
     def sent(tensor: Handed) -> Any:
         told = tensor.block.send()
         with torch._C.DisableTorchFunctionSubclass():
-            return _received, (tensor.as_subclass(torch.Tensor), told)
+            return _received, (torch.Tensor.as_subclass(tensor, torch.Tensor), told)
 
     # This is asked where a tensor is for another process, and nowhere else.
     ForkingPickler.register(Handed, sent)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
 from kslds.errors import MissingExtra, UsageError
 from kslds.sampling import Sampling
-from kslds.state import MOST_BLOCK, whole
+from kslds.state import MOST_BLOCK, MOST_LANES, whole
 
 _MOST_FRAMES = 100_000
 _MOST_THREADS = 1_000
@@ -75,3 +76,32 @@ def checked(**arguments: Any) -> Reading:
     elif reading.pin_memory:
         raise UsageError('pin_memory=True goes with output="torch".')
     return reading
+
+
+def place(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """This process among those that share an epoch: from 0, and how many there are.
+
+    Raises:
+        UsageError: They are no such numbers, or one is given alone.
+    """
+    if rank is None and world_size is None:
+        return _distributed()
+    if rank is None or world_size is None:
+        raise UsageError(
+            f"rank={rank!r:.60} and world_size={world_size!r:.60}: one says nothing without the "
+            "other.",
+            hint="Give both, or neither.",
+        )
+    world_size = whole("world_size", world_size, least=1, most=MOST_LANES)
+    return whole("rank", rank, least=0, most=world_size - 1), world_size
+
+
+def _distributed() -> tuple[int, int]:
+    torch = sys.modules.get("torch")
+    if (
+        torch is not None
+        and torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+    ):
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
