@@ -35,9 +35,9 @@ from kslds.batches import (
     to_send,
     to_torch,
 )
-from kslds.errors import CorruptData, KsldsError, MissingFile, UsageError
+from kslds.errors import CorruptData, KsldsError, UsageError
 from kslds.order import Lane, Mixed, Order, Places, Plain, Rows, Stripe
-from kslds.reading import Reading, checked, place
+from kslds.reading import Reading, address_of, checked, place
 from kslds.sampling import SAMPLINGS, Sampling, frame_indices, named
 from kslds.side import AGAIN, Side, Slot, read_index
 from kslds.state import State, Told, merge_states, whole
@@ -517,7 +517,7 @@ def load(
         **dict(zip(("rank", "world_size"), place(rank, world_size), strict=True)),
     )
     return _open(
-        Storage(_address(path)),
+        Storage(address_of(path)),
         split=split,
         encoding=encoding,
         shuffle=shuffle,
@@ -612,6 +612,11 @@ def mix(
     if len({side.has_poses for side in sides}) > 1:
         raise UsageError("only some of these datasets have poses: they do not fit into one mix.")
     lengths = [stream._order.length for stream in streams]
+    if 0 in lengths:
+        raise UsageError(
+            f"stream {lengths.index(0)} has no samples; a mix takes some of each.",
+            hint="Leave it away.",
+        )
     weights = [float(n) for n in lengths] if weights is None else list(weights)
     if len(weights) != len(streams) or not all(
         isinstance(w, int | float) and 0 < w < float("inf") for w in weights
@@ -678,20 +683,6 @@ def _cache(folder: str | os.PathLike[str] | None, gigabytes: object) -> Cache | 
     if not isinstance(gigabytes, int | float) or not 0 < gigabytes < 1e6:
         raise UsageError(f"cache_gb={gigabytes!r:.60}: expected a number above 0.")
     return None if folder is None else Cache(Path(folder), max_bytes=int(gigabytes * 1e9))
-
-
-def _address(path: object) -> str:
-    """Where a dataset is; a local folder has to be there."""
-    if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"{path!r:.60} is not a path; expected a dataset's folder or address.")
-    address = os.fsdecode(path)
-    if "://" not in address and "::" not in address:
-        folder = Path(address)
-        if not folder.exists():
-            raise MissingFile(f"there is no folder {address}.", hint="Check the path.")
-        if not folder.is_dir():
-            raise UsageError(f"{address} is a file; expected a dataset's folder.")
-    return address
 
 
 def _worker() -> Any:

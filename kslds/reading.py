@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from kslds.errors import MissingExtra, UsageError
+from kslds.errors import MissingExtra, MissingFile, UsageError
 from kslds.sampling import Sampling
 from kslds.state import MOST_BLOCK, MOST_LANES, whole
 
@@ -105,3 +107,22 @@ def _distributed() -> tuple[int, int]:
     ):
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
+
+
+def address_of(path: object) -> str:
+    """Where a dataset is; a local folder has to be there.
+
+    Raises:
+        MissingFile: It is not.
+        UsageError: It is a file, or this is no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{path!r:.60} is not a path; expected a dataset's folder or address.")
+    address = os.fsdecode(path)
+    if "://" not in address and "::" not in address:
+        folder = Path(address)
+        if not folder.exists():
+            raise MissingFile(f"there is no folder {address}.", hint="Check the path.")
+        if not folder.is_dir():
+            raise UsageError(f"{address} is a file; expected a dataset's folder.")
+    return address

@@ -424,12 +424,16 @@ def test_a_mix_has_shares_labels_and_states(shards: Path, tmp_path: Path) -> Non
 
 def test_what_does_not_mix_is_said(shards: Path, tmp_path: Path) -> None:
     one = kslds.load(shards, num_frames=1)
-    posed = write_shards(tmp_path, [{**sample("p"), "pose": np.zeros((6, 2, 3), np.float32)}])
+    points = np.zeros((6, 2, 3), np.float32)
+    posed = write_shards(tmp_path / "posed", [{**sample("p"), "pose": points}])
+    empty = kslds.load(write_shards(tmp_path / "empty", []), num_frames=1)
     for streams, options, message in (
         ([], {}, "a list of streams"),
         ([shards], {}, "a list of streams"),
         ([one, kslds.load(shards, num_frames=2)], {}, "the same frames"),
         ([one, kslds.load(posed, num_frames=1)], {}, "only some"),
+        ([one, empty], {}, "stream 1 has no samples"),
+        ([one, empty], {"weights": [1, 1], "length": 5}, "stream 1 has no samples"),
         ([one, one], {"weights": [1]}, "a positive number for each"),
         ([one, one], {"weights": [1, 0]}, "a positive number for each"),
         ([one, one], {"weights": [1, float("nan")]}, "a positive number for each"),
