@@ -213,12 +213,11 @@ class Stream:
             for item in read(places, self._threads(), epoch):
                 self._taken += 1
                 yield item
-        except GeneratorExit:
+        finally:
             # Workers are not equally far when a DataLoader breaks off, and some have ended. All go
             # on with the next epoch, or they would give parts of two.
             if in_worker and self._pass is this:
                 self._go_to(epoch + 1)
-            raise
         self._go_to(epoch + 1)
 
     # samples

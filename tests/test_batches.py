@@ -926,6 +926,27 @@ def test_workers_that_stay_are_in_the_same_epoch(shards: Path, context: str) -> 
         epoch += 1
 
 
+@few_cores
+def test_workers_are_in_the_same_epoch_after_an_error(shards: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    root = Path(shutil.copytree(shards, tmp_path / "copy"))
+    options = {"num_frames": 1, "output": "torch", "batch_size": 2, "shuffle": True}
+    plain = kslds.load(root, **options)
+    epochs = [[key for batch in plain for key in batch["key"]] for _ in range(2)]
+    tar = root / "shards" / "jpeg" / "train-00000.tar"
+    good = tar.read_bytes()
+    tar.write_bytes(bytes(len(good)))
+    loader = data.DataLoader(
+        kslds.load(root, **options), batch_size=None, num_workers=2, persistent_workers=True
+    )
+    with pytest.raises(CorruptData, match="the bytes of"):
+        list(loader)
+    with tar.open("r+b") as file:  # which the workers have open
+        file.write(good)
+    assert [key for batch in loader for key in batch["key"]] == epochs[1]
+
+
 def _tell(told: Told) -> None:
     told.tell(5)
 
