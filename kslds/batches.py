@@ -139,12 +139,31 @@ class Memory:
         return block
 
 
+class _Forks:
+    """How often this process, or one that it comes from, was forked.
+
+    A forked process has all shared memory of its parent, and nobody is told when it lets go.
+    """
+
+    number = 0
+
+    @classmethod
+    def another(cls) -> None:
+        """One more, from here on."""
+        cls.number += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_Forks.another)
+
+
 class _Block:
     """Memory that another process gets without a copy. Its last byte says that somebody has it."""
 
     def __init__(self, size: int) -> None:
         import torch
 
+        self._forks = _Forks.number
         # As torch's own collate function allocates it.
         self._storage = torch.UntypedStorage._new_shared(size + 1, device="cpu")
         self.bytes = torch.empty(0, dtype=torch.uint8).set_(cast(Any, self._storage))
@@ -164,7 +183,9 @@ class _Block:
 
     def is_free(self) -> bool:
         """Does nobody have it, here or elsewhere?"""
-        return not self._lost and self._references() == self._own and not self.bytes[-1]
+        if self._lost or self._forks != _Forks.number:
+            return False
+        return self._references() == self._own and not self.bytes[-1]
 
     def take(self) -> None:
         """It is somebody's from here on."""
@@ -212,8 +233,11 @@ def _handed_type() -> Any:
 
         def lose(self) -> torch.Tensor:
             """The same as an ordinary tensor."""
-            self.block.lose()
             return self.as_subclass(torch.Tensor)
+
+        def as_subclass(self, cls: Any) -> Any:  # of which torch does not tell below
+            self.block.lose()
+            return torch.Tensor.as_subclass(self, cls)
 
         @classmethod
         def __torch_function__(
@@ -239,7 +263,7 @@ def _handed_type() -> Any:
     def sent(tensor: Handed) -> Any:
         told = tensor.block.send()
         with torch._C.DisableTorchFunctionSubclass():
-            return _received, (tensor.as_subclass(torch.Tensor), told)
+            return _received, (torch.Tensor.as_subclass(tensor, torch.Tensor), told)
 
     # This is asked where a tensor is for another process, and nowhere else.
     ForkingPickler.register(Handed, sent)
@@ -262,15 +286,14 @@ class _Received:
         import torch
 
         storage = tensor.untyped_storage()
-        self._process = os.getpid()
+        self._forks = _Forks.number
         self._array = tensor.numpy()
         self._taken = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()[-1:]
         self.__array_interface__ = self._array.__array_interface__
 
-    def __del__(self, process: Callable[[], int] = os.getpid) -> None:
-        # A process that is forked from this one has the same memory, and lets go first. Bound
-        # here, because modules are gone when the last arrays go at the end of a process.
-        if process() == self._process:
+    def __del__(self, forks: type[_Forks] = _Forks) -> None:
+        # Bound here, because modules are gone when the last arrays go at the end of a process.
+        if forks.number == self._forks:
             self._taken[0] = 0
 
 

@@ -35,12 +35,12 @@ from kslds.batches import (
     to_send,
     to_torch,
 )
-from kslds.errors import CorruptData, KsldsError, MissingFile, UsageError
+from kslds.errors import CorruptData, KsldsError, UsageError
 from kslds.order import Lane, Mixed, Order, Places, Plain, Rows, Stripe
-from kslds.reading import Reading, checked
+from kslds.reading import Reading, address_of, checked, place
 from kslds.sampling import SAMPLINGS, Sampling, frame_indices, named
 from kslds.side import AGAIN, Side, Slot, read_index
-from kslds.state import MOST_LANES, State, merge_states, whole
+from kslds.state import State, Told, merge_states, whole
 from kslds.storage import Cache, Storage
 from kslds.video import ENCODINGS
 from kslds.where import parse
@@ -96,6 +96,8 @@ class Stream:
         self._rows = rows
         self._order, self._order_name, self._reading = order, dict(order_name), reading
         self._epoch = 0
+        self._told = Told()
+        self._pass: object = None
         self._progress: list[Stripe] = []
         self._lane, self._taken = self._here(), 0
         self._own: tuple[Lane, int] | None = None
@@ -148,10 +150,20 @@ class Stream:
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; a pass over the stream moves on to the next itself.
 
+        Workers that a `DataLoader` keeps go there when their next pass begins.
+
         Raises:
             UsageError: The epoch is not a whole number from 0.
         """
-        self._epoch = whole("epoch", epoch, least=0)
+        epoch = whole("epoch", epoch, least=0)
+        if _worker() is None:
+            self._told = self._told.tell(epoch)
+        else:
+            self._told.news()  # is outdated
+        self._go_to(epoch)
+
+    def _go_to(self, epoch: int) -> None:
+        self._epoch, self._pass = epoch, None
         self._progress, self._taken, self._own = [], 0, None
 
     def _here(self) -> Lane:
@@ -178,6 +190,9 @@ class Stream:
         return min(cores, _REMOTE_THREADS) if alone else 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        in_worker = _worker() is not None
+        if in_worker and (told := self._told.news()) is not None:
+            self._go_to(told)
         self._lane, self._taken = self._here(), 0
         lane = self._lane
         if self._own is not None:
@@ -193,10 +208,17 @@ class Stream:
         places = lane.of(self._left())[self._taken * lane.block :]
         read = self._batches if self._reading.batch_size else self._samples
         epoch = self._epoch  # another pass may come to its end meanwhile
-        for item in read(places, self._threads(), epoch):
-            self._taken += 1
-            yield item
-        self.set_epoch(epoch + 1)
+        this = self._pass = object()
+        try:
+            for item in read(places, self._threads(), epoch):
+                self._taken += 1
+                yield item
+        finally:
+            # Workers are not equally far when a DataLoader breaks off, and some have ended. All go
+            # on with the next epoch, or they would give parts of two.
+            if in_worker and self._pass is this:
+                self._go_to(epoch + 1)
+        self._go_to(epoch + 1)
 
     # samples
 
@@ -365,6 +387,8 @@ class Stream:
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Go on where `state_dict` was taken, with any number of ranks and workers.
 
+        Before a `DataLoader` starts its workers: running ones would begin that epoch anew.
+
         Args:
             state: The state of one rank, or a list of those of all ranks.
 
@@ -489,10 +513,10 @@ def load(
         pin_memory=pin_memory,
         seed=whole("seed", seed, least=0),
         even=even,
-        **dict(zip(("rank", "world_size"), _place(rank, world_size), strict=True)),
+        **dict(zip(("rank", "world_size"), place(rank, world_size), strict=True)),
     )
     return _open(
-        Storage(_address(path)),
+        Storage(address_of(path)),
         split=split,
         encoding=encoding,
         shuffle=shuffle,
@@ -587,6 +611,11 @@ def mix(
     if len({side.has_poses for side in sides}) > 1:
         raise UsageError("only some of these datasets have poses: they do not fit into one mix.")
     lengths = [stream._order.length for stream in streams]
+    if 0 in lengths:
+        raise UsageError(
+            f"stream {lengths.index(0)} has no samples; a mix takes some of each.",
+            hint="Leave it away.",
+        )
     weights = [float(n) for n in lengths] if weights is None else list(weights)
     if len(weights) != len(streams) or not all(
         isinstance(w, int | float) and 0 < w < float("inf") for w in weights
@@ -653,45 +682,6 @@ def _cache(folder: str | os.PathLike[str] | None, gigabytes: object) -> Cache | 
     if not isinstance(gigabytes, int | float) or not 0 < gigabytes < 1e6:
         raise UsageError(f"cache_gb={gigabytes!r:.60}: expected a number above 0.")
     return None if folder is None else Cache(Path(folder), max_bytes=int(gigabytes * 1e9))
-
-
-def _address(path: object) -> str:
-    """Where a dataset is; a local folder has to be there."""
-    if not isinstance(path, str | os.PathLike):
-        raise UsageError(f"{path!r:.60} is not a path; expected a dataset's folder or address.")
-    address = os.fsdecode(path)
-    if "://" not in address and "::" not in address:
-        folder = Path(address)
-        if not folder.exists():
-            raise MissingFile(f"there is no folder {address}.", hint="Check the path.")
-        if not folder.is_dir():
-            raise UsageError(f"{address} is a file; expected a dataset's folder.")
-    return address
-
-
-def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """This process among those that share an epoch."""
-    if rank is None and world_size is None:
-        return _distributed()
-    if rank is None or world_size is None:
-        raise UsageError(
-            f"rank={rank!r:.60} and world_size={world_size!r:.60}: one says nothing without the "
-            "other.",
-            hint="Give both, or neither.",
-        )
-    world_size = whole("world_size", world_size, least=1, most=MOST_LANES)
-    return whole("rank", rank, least=0, most=world_size - 1), world_size
-
-
-def _distributed() -> tuple[int, int]:
-    torch = sys.modules.get("torch")
-    if (
-        torch is not None
-        and torch.distributed.is_available()
-        and torch.distributed.is_initialized()
-    ):
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 def _worker() -> Any:

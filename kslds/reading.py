@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from kslds.errors import MissingExtra, UsageError
+from kslds.errors import MissingExtra, MissingFile, UsageError
 from kslds.sampling import Sampling
-from kslds.state import MOST_BLOCK, whole
+from kslds.state import MOST_BLOCK, MOST_LANES, whole
 
 _MOST_FRAMES = 100_000
 _MOST_THREADS = 1_000
@@ -75,3 +78,51 @@ def checked(**arguments: Any) -> Reading:
     elif reading.pin_memory:
         raise UsageError('pin_memory=True goes with output="torch".')
     return reading
+
+
+def place(rank: int | None, world_size: int | None) -> tuple[int, int]:
+    """This process among those that share an epoch: from 0, and how many there are.
+
+    Raises:
+        UsageError: They are no such numbers, or one is given alone.
+    """
+    if rank is None and world_size is None:
+        return _distributed()
+    if rank is None or world_size is None:
+        raise UsageError(
+            f"rank={rank!r:.60} and world_size={world_size!r:.60}: one says nothing without the "
+            "other.",
+            hint="Give both, or neither.",
+        )
+    world_size = whole("world_size", world_size, least=1, most=MOST_LANES)
+    return whole("rank", rank, least=0, most=world_size - 1), world_size
+
+
+def _distributed() -> tuple[int, int]:
+    torch = sys.modules.get("torch")
+    if (
+        torch is not None
+        and torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+    ):
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def address_of(path: object) -> str:
+    """Where a dataset is; a local folder has to be there.
+
+    Raises:
+        MissingFile: It is not.
+        UsageError: It is a file, or this is no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{path!r:.60} is not a path; expected a dataset's folder or address.")
+    address = os.fsdecode(path)
+    if "://" not in address and "::" not in address:
+        folder = Path(address)
+        if not folder.exists():
+            raise MissingFile(f"there is no folder {address}.", hint="Check the path.")
+        if not folder.is_dir():
+            raise UsageError(f"{address} is a file; expected a dataset's folder.")
+    return address

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.sharedctypes import RawArray
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,44 @@ _KEYS = (
     *_ORDER,
     *("epoch", "progress", "rank", "world_size", "worker", "workers", "block", "counts"),
 )
+
+
+class Told:
+    """The epoch that a stream was told last, which its copies in running workers hear of.
+
+    Args:
+        cells: How often it was told, and the epoch, in memory that processes share.
+        heard: How often when this copy was made.
+        process: Which one tells.
+    """
+
+    def __init__(self, cells: Any = None, heard: int = 0, process: int | None = None) -> None:
+        self._cells = RawArray("q", 2) if cells is None else cells
+        self._process = process or os.getpid()
+        self._heard = heard
+        self._is_first = True
+
+    def __reduce__(self) -> Any:
+        # To a process that is being started; another copy is told by itself.
+        starts = multiprocessing.context.get_spawning_popen() is not None
+        return Told, (self._cells, self._heard, self._process) if starts else ()
+
+    def tell(self, epoch: int) -> Told:
+        """Tell the copies that this process has handed on; what tells from here on."""
+        told = self if self._process == os.getpid() else Told()
+        told._cells[1] = epoch
+        told._heard += 1
+        told._cells[0] = told._heard
+        return told
+
+    def news(self) -> int | None:
+        """In a worker that begins a pass: the epoch that was told since the pass before began."""
+        is_first, self._is_first = self._is_first, False
+        number, epoch = self._cells
+        if is_first or number == self._heard:
+            return None
+        self._heard = number
+        return int(epoch)
 
 
 @dataclass(frozen=True, kw_only=True)

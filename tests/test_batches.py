@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import itertools
 import json
 import multiprocessing
 import shutil
@@ -30,6 +31,7 @@ from kslds import batches, pack
 from kslds.errors import CorruptData, MediaError, UsageError
 from kslds.manifest import Dataset
 from kslds.sampling import Sampling
+from kslds.state import Told
 from tests.painting import read_number
 from tests.shard_tools import sample, write_shards
 
@@ -422,12 +424,16 @@ def test_a_mix_has_shares_labels_and_states(shards: Path, tmp_path: Path) -> Non
 
 def test_what_does_not_mix_is_said(shards: Path, tmp_path: Path) -> None:
     one = kslds.load(shards, num_frames=1)
-    posed = write_shards(tmp_path, [{**sample("p"), "pose": np.zeros((6, 2, 3), np.float32)}])
+    points = np.zeros((6, 2, 3), np.float32)
+    posed = write_shards(tmp_path / "posed", [{**sample("p"), "pose": points}])
+    empty = kslds.load(write_shards(tmp_path / "empty", []), num_frames=1)
     for streams, options, message in (
         ([], {}, "a list of streams"),
         ([shards], {}, "a list of streams"),
         ([one, kslds.load(shards, num_frames=2)], {}, "the same frames"),
         ([one, kslds.load(posed, num_frames=1)], {}, "only some"),
+        ([one, empty], {}, "stream 1 has no samples"),
+        ([one, empty], {"weights": [1, 1], "length": 5}, "stream 1 has no samples"),
         ([one, one], {"weights": [1]}, "a positive number for each"),
         ([one, one], {"weights": [1, 0]}, "a positive number for each"),
         ([one, one], {"weights": [1, float("nan")]}, "a positive number for each"),
@@ -716,6 +722,24 @@ def test_what_is_sent_twice_is_not_written_over(way: Callable[[Any, Any], Any]) 
     assert (kept == 7).all()
 
 
+def _as_subclass(torch: Any, tensor: Any) -> Any:
+    return tensor.as_subclass(torch.Tensor)
+
+
+@pytest.mark.parametrize("way", [_view, _view_in_a_list, _as_subclass, _itself])
+def test_what_is_sent_at_different_times_is_not_written_over(
+    way: Callable[[Any, Any], Any],
+) -> None:
+    torch = pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    handed, address = _filled(memory, 7)
+    kept = _sent(way(torch, handed))
+    del_me = _sent(handed)
+    del handed, del_me
+    assert address not in {_filled(memory, 8)[1] for _ in range(3)}
+    assert (kept == 7).all()
+
+
 @pytest.mark.parametrize("threads", [0, 4])
 @pytest.mark.parametrize("output", ["numpy", "torch"])
 def test_an_interpreter_ends_quietly_amid_an_epoch(shards: Path, threads: int, output: str) -> None:
@@ -787,6 +811,34 @@ def test_a_fork_lets_nothing_go_that_its_parent_has() -> None:
     assert (got[0] == 7).all()
 
 
+def _compare(tensor: Any, expected: Any, ready: Any, results: Any) -> None:
+    ready.get()
+    results.put(bool((tensor == expected).all()))
+
+
+@few_cores
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+@pytest.mark.skipif(sys.platform != "linux", reason="fork is safe on Linux only")
+def test_a_fork_keeps_what_its_parent_lets_go(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 6, "output": "torch", "batch_size": 1}
+    expected = next(iter(kslds.load(shards, **options)))["video"]
+    iterator = iter(data.DataLoader(kslds.load(shards, **options), batch_size=None, num_workers=1))
+    batch = next(iterator)
+    context = multiprocessing.get_context("fork")
+    ready, results = context.SimpleQueue(), context.SimpleQueue()
+    child = context.Process(target=_compare, args=(batch["video"], expected, ready, results))
+    child.start()
+    child._args = ()  # or the parent keeps it
+    del batch
+    for other in iterator:
+        del other
+    ready.put(None)
+    assert results.get()
+    child.join(60)
+
+
 def _halves(batch: dict[str, Any]) -> dict[str, Any]:
     return {"video": batch["video"], "half": batch["video"][:, :1], "key": batch["key"]}
 
@@ -840,6 +892,91 @@ def test_a_worker_uses_its_memory_again_also_in_the_next_epoch(
             del batch
     assert number == 3 * len(stream)
     assert len(files) <= 8
+
+
+@few_cores
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_that_stay_are_in_the_same_epoch(shards: Path, context: str) -> None:
+    """However far ahead of the others a worker is when a pass is broken off."""
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    options = {"num_frames": 1, "output": "torch", "batch_size": 2, "shuffle": True}
+    plain = kslds.load(shards, **options)
+    epochs = [[key for batch in plain for key in batch["key"]] for _ in range(20)]
+    stream = kslds.load(shards, **options)
+    stream.set_epoch(1)
+    loader = data.DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=2,
+        persistent_workers=True,
+        multiprocessing_context=context,
+    )
+    epoch = 1
+    for stop in (1, 5, 7, 8, 9, 10, 11):
+        got = [key for batch in itertools.islice(loader, stop) for key in batch["key"]]
+        assert got == epochs[epoch][: 2 * stop]
+        if stop in (5, 9):
+            epoch = stop - 4
+            stream.set_epoch(18)
+            stream.set_epoch(epoch)
+        else:
+            epoch += 1
+        assert [key for batch in loader for key in batch["key"]] == epochs[epoch]
+        epoch += 1
+
+
+@few_cores
+def test_workers_are_in_the_same_epoch_after_an_error(shards: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    root = Path(shutil.copytree(shards, tmp_path / "copy"))
+    options = {"num_frames": 1, "output": "torch", "batch_size": 2, "shuffle": True}
+    plain = kslds.load(root, **options)
+    epochs = [[key for batch in plain for key in batch["key"]] for _ in range(2)]
+    tar = root / "shards" / "jpeg" / "train-00000.tar"
+    good = tar.read_bytes()
+    tar.write_bytes(bytes(len(good)))
+    loader = data.DataLoader(
+        kslds.load(root, **options), batch_size=None, num_workers=2, persistent_workers=True
+    )
+    with pytest.raises(CorruptData, match="the bytes of"):
+        list(loader)
+    with tar.open("r+b") as file:  # which the workers have open
+        file.write(good)
+    assert [key for batch in loader for key in batch["key"]] == epochs[1]
+
+
+def _tell(told: Told) -> None:
+    told.tell(5)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_processes_that_got_a_stream_do_not_tell_each_other_s_workers(context: str) -> None:
+    told = Told().tell(3)
+    told.news()
+    process = multiprocessing.get_context(context).Process(target=_tell, args=(told,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert told.news() is None
+
+
+def test_only_the_workers_of_a_stream_hear_of_its_epoch(shards: Path) -> None:
+    stream = kslds.load(shards, num_frames=1, shuffle=True)
+    first = [sample["key"] for sample in stream]
+    twin = copy.deepcopy(stream)
+    stream.set_epoch(7)
+    third = kslds.load(shards, num_frames=1, shuffle=True)
+    third.set_epoch(1)
+    expected = [sample["key"] for sample in third]
+    assert [sample["key"] for sample in _sent(twin)] == expected
+    assert [sample["key"] for sample in twin] == expected
+    for _ in range(2):  # broken off, in one process: the same epoch again
+        twin.set_epoch(0)
+        assert next(iter(twin))["key"] == first[0]
+        assert [sample["key"] for sample in twin] == first
 
 
 def _doubled(batch: dict[str, Any]) -> dict[str, Any]:
