@@ -193,12 +193,12 @@ def test_a_build_without_a_clip_says_why_and_where_all_rows_are_listed(tmp_path:
     root = tmp_path / "in"
     recipe = write_small(root)
     table = root / "annotations.csv"
-    table.write_text(table.read_text(encoding="utf-8").replace(",frame,", ",с,"), encoding="utf-8")
+    table.write_text(table.read_text(encoding="utf-8").replace(",frame,", ",such,"), encoding="utf-8")
     out = tmp_path / "out"
     done = kslds("build", recipe, "--out", out)
     assert done.returncode == 1
     assert "every segment was dropped (K111 24 times, as annotations.csv:" in done.stderr
-    assert "'с' is not one of ms, s, frame, timecode" in done.stderr
+    assert "'such' is not one of ms, s, frame, timecode" in done.stderr
     shown = kslds("info", "out", cwd=tmp_path).stdout
     places = re.findall(r"annotations\.csv:([0-9]+)", shown)
     assert places == [str(line) for line in range(2, 17)]
