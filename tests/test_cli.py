@@ -193,7 +193,9 @@ def test_a_build_without_a_clip_says_why_and_where_all_rows_are_listed(tmp_path:
     root = tmp_path / "in"
     recipe = write_small(root)
     table = root / "annotations.csv"
-    table.write_text(table.read_text(encoding="utf-8").replace(",frame,", ",such,"), encoding="utf-8")
+    table.write_text(
+        table.read_text(encoding="utf-8").replace(",frame,", ",such,"), encoding="utf-8"
+    )
     out = tmp_path / "out"
     done = kslds("build", recipe, "--out", out)
     assert done.returncode == 1
