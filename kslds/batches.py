@@ -79,15 +79,18 @@ class Memory:
     """
 
     def __init__(self, kind: str = "plain") -> None:
-        self.of = (kind, os.getpid())
-        """Its kind, and the process in which it serves."""
-        self._kind = kind
+        self._kind, self._process = kind, os.getpid()
         self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=_MOST_FREE)
         self._shared: deque[_Block] = deque(maxlen=_MOST_SHARED)
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
         return Memory, (self._kind,)  # blocks do not travel
+
+    def lasting(self, kind: str) -> Memory:
+        """This one, if it is of that kind and of this process; else a new one."""
+        mine = (self._kind, self._process) == (kind, os.getpid())
+        return self if mine else Memory(kind)
 
     def new(self, shape: tuple[int, ...]) -> tuple[npt.NDArray[np.uint8], Any]:
         """An array of a shape, not filled, and the tensor over it if torch allocated it."""

@@ -283,8 +283,7 @@ class Stream:
         else:
             # A worker has no accelerator: a DataLoader pins what workers send it, if asked to.
             kind = "shared" if self._reading.output == "torch" else "plain"
-        memory = Memory(kind)
-        return self._memory if self._memory.of == memory.of else memory
+        return self._memory.lasting(kind)
 
     @property
     def _video(self) -> str:

@@ -244,12 +244,8 @@ def test_lists_that_share_nothing_are_parts_of_one(tmp_path: Path) -> None:
     assert [n.split for n in found[:2]] == ["train", "test"]
 
 
-def test_three_benchmarks_are_three_splits(tmp_path: Path) -> None:
-    media = tmp_path / "media"
-    for number, name in enumerate(MEDIA[:4]):
-        (media / name).parent.mkdir(parents=True, exist_ok=True)
-        record(media / name, num_frames=20 + number, options=X264)
-    notes(tmp_path, kazakh_json=KAZAKH, **LISTS)
+def trimmed(tmp_path: Path, media: Path) -> Dataset:
+    """A dataset of these files and of the tables beside them, cut."""
     options = ingest.IngestOptions(
         media=(str(media),), adapter="fluentsigners-50", annotations=(str(tmp_path / "*.*"),)
     )
@@ -257,6 +253,16 @@ def test_three_benchmarks_are_three_splits(tmp_path: Path) -> None:
     ingest.ingest(dataset, options=options)
     validate(dataset, lexicon=None, rules=Rules())
     clips.trim(dataset, options=clips.ClipOptions())
+    return dataset
+
+
+def test_three_benchmarks_are_three_splits(tmp_path: Path) -> None:
+    media = tmp_path / "media"
+    for number, name in enumerate(MEDIA[:4]):
+        (media / name).parent.mkdir(parents=True, exist_ok=True)
+        record(media / name, num_frames=20 + number, options=X264)
+    notes(tmp_path, kazakh_json=KAZAKH, **LISTS)
+    dataset = trimmed(tmp_path, media)
     made = {c.source_file: c for c in dataset.read("clips", Clip)}
     fields = sample_fields(made[MEDIA[0]], classes={})
     assert (fields["translation"], fields["translation_kk"]) == ("Дом стоит", "Үй тұр")
@@ -289,13 +295,7 @@ def test_to_clips(tmp_path: Path) -> None:
         (media / name).parent.mkdir(parents=True)
         record(media / name, num_frames=20 + number, options=X264)
     notes(tmp_path, test_txt="P23_S001_02\n")
-    options = ingest.IngestOptions(
-        media=(str(media),), adapter="fluentsigners-50", annotations=(str(tmp_path / "*.*"),)
-    )
-    dataset = Dataset(tmp_path / "dataset", create=True)
-    ingest.ingest(dataset, options=options)
-    validate(dataset, lexicon=None, rules=Rules())
-    clips.trim(dataset, options=clips.ClipOptions())
+    dataset = trimmed(tmp_path, media)
     made = {
         (c.signer_id, c.first_frame, c.last_frame, c.published_split, c.sentence)
         for c in dataset.read("clips", Clip)
