@@ -10,9 +10,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from importlib.util import find_spec
+from itertools import islice
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar, cast
 
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kslds.errors import MissingExtra, UsageError
+from kslds.shared import Block
 
 T = TypeVar("T")
 
@@ -31,13 +33,17 @@ _MOST_SMALL = 1 << 20
 """Bytes of a tensor that goes to another process by its value."""
 
 
-def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> Iterator[T]:
+def in_order(
+    tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int, together: int = 1
+) -> Iterator[T]:
     """The results of tasks, in the order of the tasks.
 
     Args:
         tasks: Called each once.
         threads: How many run at a time; 0: none, each task runs when its result is asked for.
         ahead: How many may be running or done before their result is asked for.
+        together: How many are waited for at once. Each waiting costs the threads time, as all
+            share one interpreter.
 
     Raises:
         Exception: What a task raised; the tasks after it do not run any more.
@@ -55,8 +61,10 @@ def in_order(tasks: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> I
         for task in tasks:
             waiting.append(pool.submit(task))
             del task
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
+            if len(waiting) == ahead + together:
+                wait(islice(waiting, together))
+                for _ in range(together):
+                    yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
@@ -81,7 +89,7 @@ class Memory:
     def __init__(self, kind: str = "plain") -> None:
         self._kind, self._process = kind, os.getpid()
         self._free: deque[npt.NDArray[np.uint8]] = deque(maxlen=_MOST_FREE)
-        self._shared: deque[_Block] = deque(maxlen=_MOST_SHARED)
+        self._shared: list[Block] = []
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
@@ -114,11 +122,7 @@ class Memory:
             return tensor
         with self._lock:
             block = next((block for block in self._shared if block.holds(tensor)), None)
-        if block is None:  # forgotten meanwhile
-            return tensor
-        handed = tensor.as_subclass(_handed_type())
-        handed.block = block
-        return handed
+        return tensor if block is None else block.handed(tensor)  # forgotten meanwhile
 
     def _block(self, size: int) -> npt.NDArray[np.uint8]:
         try:
@@ -129,85 +133,21 @@ class Memory:
             _Lease(block if block.size >= size else np.empty(size, np.uint8), self._free)
         )
 
-    def _shared_block(self, size: int) -> _Block:
+    def _shared_block(self, size: int) -> Block:
         """At least so many bytes, taken."""
         with self._lock:  # or two threads take the same
             for block in self._shared:
                 if len(block.bytes) > size and block.is_free():
                     break
             else:
-                block = _Block(size)
-                self._shared.append(block)  # of more than are kept, the first is forgotten
+                block = Block(size)
+                self._shared.append(block)
+                more = len(self._shared) - _MOST_SHARED
+                forgotten = [old for old in self._shared if not old.is_on_its_way()][:max(more, 0)]
+                for old in forgotten:
+                    self._shared.remove(old)
             block.take()
         return block
-
-
-class _Forks:
-    """How often this process, or one that it comes from, was forked.
-
-    A forked process has all shared memory of its parent, and nobody is told when it lets go.
-    """
-
-    number = 0
-
-    @classmethod
-    def another(cls) -> None:
-        """One more, from here on."""
-        cls.number += 1
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_Forks.another)
-
-
-class _Block:
-    """Memory that another process gets without a copy. Its last byte says that somebody has it."""
-
-    def __init__(self, size: int) -> None:
-        import torch
-
-        self._forks = _Forks.number
-        # As torch's own collate function allocates it.
-        self._storage = torch.UntypedStorage._new_shared(size + 1, device="cpu")
-        self.bytes = torch.empty(0, dtype=torch.uint8).set_(cast(Any, self._storage))
-        self._sent = False
-        self._lost = False
-        self._own = self._references()
-
-    def _references(self) -> int:
-        """How many tensors of this process lie in it, and arrays and views of these, and so on."""
-        import torch
-
-        return int(torch._C._storage_Use_Count(self._storage._cdata))
-
-    def holds(self, tensor: Any) -> bool:
-        """Does a tensor lie here?"""
-        return bool(tensor.untyped_storage()._cdata == self._storage._cdata)
-
-    def is_free(self) -> bool:
-        """Does nobody have it, here or elsewhere?"""
-        if self._lost or self._forks != _Forks.number:
-            return False
-        return self._references() == self._own and not self.bytes[-1]
-
-    def take(self) -> None:
-        """It is somebody's from here on."""
-        self.bytes[-1] = 1
-        self._sent = False
-
-    def lose(self) -> None:
-        """Who has it cannot be told any more; it is not used again."""
-        self._lost = True
-
-    def send(self) -> bool:
-        """One tensor over it goes to another process, now. Will that one say when it lets go?
-
-        Only of one, and of all that lies in it.
-        """
-        if self._sent or self._references() > self._own + 1:
-            self.lose()
-        self._sent = True
-        return not self._lost
 
 
 class _Lease:
@@ -219,85 +159,6 @@ class _Lease:
 
     def __del__(self) -> None:
         self._free.append(self._block)
-
-
-@cache
-def _handed_type() -> Any:
-    import torch
-
-    class Handed(torch.Tensor):  # type: ignore[misc]
-        """A tensor in shared memory on its way to another process.
-
-        Whatever else is done with it, such as taking a view, may end in others that refer to its
-        memory and are sent as well; then its block is not used again.
-        """
-
-        block: _Block
-
-        def lose(self) -> torch.Tensor:
-            """The same as an ordinary tensor."""
-            return self.as_subclass(torch.Tensor)
-
-        def as_subclass(self, cls: Any) -> Any:  # of which torch does not tell below
-            self.block.lose()
-            return torch.Tensor.as_subclass(self, cls)
-
-        @classmethod
-        def __torch_function__(
-            cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            waiting = [*args, *(kwargs or {}).values()]
-            while waiting:
-                value = waiting.pop()
-                if isinstance(value, cls):
-                    value.block.lose()
-                elif isinstance(value, list | tuple):
-                    waiting.extend(value)
-            return torch._C._disabled_torch_function_impl(func, types, args, kwargs or {})
-
-        # Copies, and what is saved to a file, are ordinary tensors.
-
-        def __reduce_ex__(self, protocol: Any) -> Any:
-            return self.lose().__reduce_ex__(protocol)
-
-        def __deepcopy__(self, memo: Any) -> Any:
-            return copy.deepcopy(self.lose(), memo)
-
-    def sent(tensor: Handed) -> Any:
-        told = tensor.block.send()
-        with torch._C.DisableTorchFunctionSubclass():
-            return _received, (torch.Tensor.as_subclass(tensor, torch.Tensor), told)
-
-    # This is asked where a tensor is for another process, and nowhere else.
-    ForkingPickler.register(Handed, sent)
-    return Handed
-
-
-def _received(tensor: Any, told: bool) -> Any:
-    """What the other process makes of it."""
-    if not told:
-        return tensor
-    import torch
-
-    return torch.from_numpy(np.asarray(_Received(tensor)))
-
-
-class _Received:
-    """Owner of the arrays over a block of another process; without any, the block is free there."""
-
-    def __init__(self, tensor: Any) -> None:
-        import torch
-
-        storage = tensor.untyped_storage()
-        self._forks = _Forks.number
-        self._array = tensor.numpy()
-        self._taken = torch.empty(0, dtype=torch.uint8).set_(storage).numpy()[-1:]
-        self.__array_interface__ = self._array.__array_interface__
-
-    def __del__(self, forks: type[_Forks] = _Forks) -> None:
-        # Bound here, because modules are gone when the last arrays go at the end of a process.
-        if forks.number == self._forks:
-            self._taken[0] = 0
 
 
 class Buffer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -672,6 +673,9 @@ app.add_typer(bench_app, name="bench")
 
 def main() -> None:
     """The entry point of the `kslds` command."""
+    # Arrow's own allocator keeps some 20 MB more than a table needs, and is slower with ours
+    # (docs/performance.md, Memory). Arrow asks once, when it is imported.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         app()
     except KeyboardInterrupt as stop:  # before or after the command itself

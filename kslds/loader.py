@@ -262,7 +262,7 @@ class Stream:
         # A DataLoader reads ahead itself, by asking its workers early.
         ahead = size * (1 if _worker() else _BATCHES_AHEAD)
         ready: list[dict[str, Any]] = []
-        for buffer, sample in in_order(tasks(), threads=threads, ahead=ahead):
+        for buffer, sample in in_order(tasks(), threads=threads, ahead=ahead, together=size):
             ready.append(sample)
             if len(ready) == buffer.size:
                 for fields in ready:

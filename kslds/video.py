@@ -263,7 +263,6 @@ def decoding(
         time_base=time_base,
         # The origin is subtracted here because NUT cannot hold what comes before zero.
         filters=f"setpts=PTS-({origin_pts}),{_chosen(wanted)}{geometry.filters}",
-        threads=threads,
     )
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -318,7 +317,7 @@ def _seek(start_pts: int | None, origin_pts: int, time_base: Fraction) -> dict[s
 
 
 def _decoder(
-    source: Any, *, stream_index: int, time_base: Fraction, filters: str, threads: int
+    source: Any, *, stream_index: int, time_base: Fraction, filters: str
 ) -> list[str]:
     """A command that writes frames as they come, with their timestamps, to its output."""
     output = source.output(
@@ -338,7 +337,8 @@ def _decoder(
         strict="experimental",
         loglevel="error",
     )
-    return [ffmpeg_exe(), "-nostdin", "-filter_threads", str(threads), *output.get_args()]
+    # One thread scales while others decode; more of them take longer than the work that they share.
+    return [ffmpeg_exe(), "-nostdin", "-filter_threads", "1", *output.get_args()]
 
 
 def _chosen(wanted: Sequence[tuple[int, int]]) -> str:
