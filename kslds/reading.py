@@ -71,6 +71,7 @@ def checked(**arguments: Any) -> Reading:
     if reading.output == "torch":
         if find_spec("torch") is None:
             raise MissingExtra("torch", extra="train")
+        import numpy.random  # noqa: F401 - or each worker takes its time for it
         import torch
 
         if reading.pin_memory and not torch.cuda.is_available():

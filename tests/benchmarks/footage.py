@@ -61,7 +61,7 @@ def make(out: Path, *, source: Path, clips: int) -> Path:
         'name = "footage"\nlicence = "internal"\n'
         '[ingest]\nmedia = "media"\nannotations = "annotations.csv"\n'
         '[split]\nby = "list"\nfile = "split.csv"\n'
-        '[shards]\nformats = ["webdataset", "parquet"]\nencodings = ["h264", "jpeg"]\nmax_mb = 4\n'
+        '[shards]\nformats = ["webdataset", "parquet"]\nencodings = ["h264", "jpeg"]\nmax_mb = 14\n'
     )
     dataset = recipe.build(recipe.read(text), out=out / "dataset")
     sys.stdout.write(f"{dataset.root}: {len(rows)} clips\n")
