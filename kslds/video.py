@@ -337,7 +337,7 @@ def _decoder(
         strict="experimental",
         loglevel="error",
     )
-    # One thread scales while others decode; more of them take longer than the work that they share.
+    # Scaling takes a tenth of decoding; threads that share so little cost more than they save.
     return [ffmpeg_exe(), "-nostdin", "-filter_threads", "1", *output.get_args()]
 
 

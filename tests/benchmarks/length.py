@@ -1,10 +1,11 @@
-"""What memory a recording takes, by its length: ingest, trim and resize of 1 and of 60 minutes.
+"""What a recording takes, by its length: ingest, trim and resize of 1 and of 60 minutes.
 
-    python tests/benchmarks/length.py RECORDING [--minutes 1 60] [--runs 1] [--out DIR]
+    python tests/benchmarks/length.py RECORDING [--minutes 1 60] [--clips N] [--runs 1] [--out DIR]
 
 The recording is looped to a minute, encoded anew (640 x 360, 30 frames a second), and joined to the
-wanted length; clips of 3 s cover it. Each stage is a process of its own, on the tables that the stages before wrote;
-its memory is that of the process and all its children, pages that they share counted once.
+wanted length. Clips of 3 s cover it, or so many are spread over it. Each stage is a process of its
+own, on the tables that the stages before wrote; its memory is that of the process and all its
+children, pages that they share counted once.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ def ffmpeg(*arguments):
     subprocess.run(command, check=True)
 
 
-def make(folder, recording, minutes):
+def make(folder, recording, minutes, clips):
     """A recording of so many minutes in ``folder/media``, and its annotations."""
     (folder / "media").mkdir(parents=True)
     one, long = folder / "minute.mp4", folder / "media" / "long.mp4"
     encode = "-an -vf scale=640:360,fps=30 -c:v libx264 -preset veryfast -crf 26 -g 60"
     ffmpeg("-stream_loop", "-1", "-i", recording, "-t", "60", *encode.split(), one)
     ffmpeg("-stream_loop", minutes - 1, "-i", one, "-c", "copy", long)
-    times = range(0, minutes * 60, CLIP_S)
+    times = range(0, minutes * 60, CLIP_S if clips is None else minutes * 60 // clips)
     rows = [f"long.mp4,sign_{k % 20},{s},{s + CLIP_S}" for k, s in enumerate(times)]
     text = "\n".join(["recording,gloss,start,end", *rows]) + "\n"
     (folder / "annotations.csv").write_text(text, encoding="utf-8")
@@ -100,6 +101,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recording", type=Path)
     parser.add_argument("--minutes", type=int, nargs="+", default=[1, 60])
+    parser.add_argument("--clips", type=int, help="how many, instead of all that fit")
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -108,7 +110,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="kslds-length-") as folder:
         for minutes in given.minutes:
             made = Path(folder) / str(minutes)
-            make(made, given.recording, minutes)
+            make(made, given.recording, minutes, given.clips)
         # By stages: each needs what the one before wrote.
         for stage in STAGES:
             contenders = [
@@ -129,7 +131,7 @@ def main():
     ]
     result = Result(
         name="length",
-        title=f"One worker, one recording, clips of {CLIP_S} s that cover it",
+        title=f"One worker, one recording, {given.clips or 'all'} clips of {CLIP_S} s",
         about={"runs": given.runs, **environment()},
         rows=tuple(rows),
         runs=found,
