@@ -15,7 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import islice
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -143,7 +143,7 @@ class Memory:
                 block = Block(size)
                 self._shared.append(block)
                 more = len(self._shared) - _MOST_SHARED
-                forgotten = [old for old in self._shared if not old.is_on_its_way()][:max(more, 0)]
+                forgotten = [old for old in self._shared if not old.is_on_its_way()][: max(more, 0)]
                 for old in forgotten:
                     self._shared.remove(old)
             block.take()

@@ -316,9 +316,7 @@ def _seek(start_pts: int | None, origin_pts: int, time_base: Fraction) -> dict[s
     return {"ss": f"{micros}us", "seek_timestamp": 1, "noaccurate_seek": None}
 
 
-def _decoder(
-    source: Any, *, stream_index: int, time_base: Fraction, filters: str
-) -> list[str]:
+def _decoder(source: Any, *, stream_index: int, time_base: Fraction, filters: str) -> list[str]:
     """A command that writes frames as they come, with their timestamps, to its output."""
     output = source.output(
         "pipe:1",
