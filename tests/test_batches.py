@@ -1129,6 +1129,44 @@ def test_another_file_of_the_same_number_is_not_taken_for_a_batch(tmp_path: Path
     assert (ForkingPickler.loads(message) == 7).all()
 
 
+@few_cores
+@linux
+def test_two_threads_read_from_workers_at_once(shards: Path) -> None:
+    stream = kslds.load(shards, num_frames=6, output="torch", batch_size=2)
+
+    def read(epochs: int) -> Counter[str]:
+        kept = [batch for _ in range(epochs) for batch in _loader(stream)]
+        for batch in kept:
+            _check_frames(batch)
+        return Counter(key for batch in kept for key in batch["key"])
+
+    with ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(read, [3, 3]))
+    assert seen == [{f"c{n:02d}": 3 for n in range(23)}] * 2
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_an_interpreter_ends_quietly_amid_an_epoch_of_a_worker(
+    shards: Path, persistent: bool
+) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    program = (
+        "import sys, kslds\n"
+        "from torch.utils.data import DataLoader\n"
+        "stream = kslds.load(sys.argv[1], num_frames=6, batch_size=1, output='torch')\n"
+        "options = {'num_workers': 1, 'persistent_workers': sys.argv[2] == 'True'}\n"
+        "loader = DataLoader(stream, batch_size=None, **options)\n"
+        "all = list(loader)\n"
+        "it = iter(loader); one = next(it); part = next(it)['video'].numpy()[:, 1:]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(shards), str(persistent)],
+        capture_output=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def _exit_with_mapped() -> None:
     sys.exit(_mapped())
 
