@@ -28,7 +28,7 @@ T = TypeVar("T")
 _MOST_FREE = 4
 """Blocks kept: those that are filled ahead, and one in the hands of the caller."""
 _MOST_SHARED = 8
-"""Likewise, and those that wait for the other process."""
+"""Likewise, besides those that are on their way to the other process."""
 _MOST_SMALL = 1 << 20
 """Bytes of a tensor that goes to another process by its value."""
 
@@ -140,12 +140,11 @@ class Memory:
                 if len(block.bytes) > size and block.is_free():
                     break
             else:
+                here = [block for block in self._shared if not block.is_on_its_way()]
+                for block in here[: -_MOST_SHARED + 1]:  # the oldest
+                    self._shared.remove(block)
                 block = Block(size)
                 self._shared.append(block)
-                more = len(self._shared) - _MOST_SHARED
-                forgotten = [old for old in self._shared if not old.is_on_its_way()][: max(more, 0)]
-                for old in forgotten:
-                    self._shared.remove(old)
             block.take()
         return block
 

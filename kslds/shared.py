@@ -10,11 +10,12 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from collections import OrderedDict
 from functools import cache
+from itertools import islice
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -23,8 +24,6 @@ import numpy as np
 _FREE, _TAKEN, _ARRIVED = range(3)
 """What a block's last byte says: nobody has it; it was taken, and may be on its way; the other
 process has it."""
-_MOST_OPEN = 8
-"""Blocks of a worker that are kept open, whether in use or not."""
 
 
 class _Forks:
@@ -54,6 +53,11 @@ class _Place(NamedTuple):
     identity: tuple[int, int]
     """Device and number of the file itself."""
     size: int
+
+    @property
+    def path(self) -> Path:
+        """Its name, for as long as that process has it open."""
+        return Path(f"/proc/{self.process}/fd/{self.file}")
 
 
 class Block:
@@ -96,10 +100,11 @@ class Block:
 
     def is_on_its_way(self) -> bool:
         """Was its place sent, and not looked at yet? Then the file must stay open."""
-        return self.place is not None and self._sent and self._state[0] == _TAKEN
+        return self in _on_their_way and self._state[0] == _TAKEN
 
     def take(self) -> None:
         """It is somebody's from here on."""
+        _on_their_way.discard(self)
         self._state[0] = _TAKEN
         self._sent = False
 
@@ -117,11 +122,22 @@ class Block:
         self._sent = True
         return not self._lost
 
+    def stay(self) -> None:
+        """Its place is sent: the file stays open until the other process has looked there."""
+        for block in list(_on_their_way):
+            if not block.is_on_its_way():
+                _on_their_way.discard(block)
+        _on_their_way.add(self)
+
     def handed(self, tensor: Any) -> Any:
         """A view of its tensor as it is handed on."""
         handed = tensor.as_subclass(_handed_type())
         handed.block = self
         return handed
+
+
+_on_their_way: set[Block] = set()
+"""Kept here, because whoever filled them may be gone before they arrive."""
 
 
 def _place_of(storage: Any) -> _Place | None:
@@ -141,8 +157,7 @@ def _others_open(process: int) -> bool:
     if sys.platform != "linux":
         return False
     try:
-        folder = f"/proc/{process}/fd"
-        return any(os.stat(f"{folder}/{name}") for name in os.listdir(folder)[:1])
+        return any(file.stat() for file in islice(Path(f"/proc/{process}/fd").iterdir(), 1))
     except OSError:
         return False
 
@@ -193,6 +208,7 @@ def _handed_type() -> Any:
         told, place = tensor.block.send(), tensor.block.place
         with torch._C.DisableTorchFunctionSubclass():
             if told and place is not None:
+                tensor.block.stay()
                 shape = tuple(tensor.shape), tensor.stride()
                 return _found, (place, tensor.storage_offset(), *shape)
             plain = torch.Tensor.as_subclass(tensor, torch.Tensor)
@@ -211,8 +227,10 @@ def _unchanged(tensor: Any) -> Any:
 
 
 _senders: WeakValueDictionary[int, BaseProcess] = WeakValueDictionary()
-_open: WeakKeyDictionary[BaseProcess, OrderedDict[tuple[int, int], Any]] = WeakKeyDictionary()
-"""Blocks of each worker, for as long as anybody knows of the worker."""
+_open: WeakKeyDictionary[BaseProcess, dict[_Place, Any]] = WeakKeyDictionary()
+"""The blocks that each worker has, in use or not, for as long as anybody knows of the worker."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)  # or it keeps them when all others have gone
 
 
 def _found(place: _Place, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> Any:
@@ -222,15 +240,24 @@ def _found(place: _Place, offset: int, shape: tuple[int, ...], stride: tuple[int
     if place.process not in _senders:
         _senders.update({child.pid: child for child in active_children() if child.pid})
     sender = _senders.get(place.process)
-    known = OrderedDict() if sender is None else _open.setdefault(sender, OrderedDict())
-    storage = known.pop(place.identity, None)
+    known = {} if sender is None else _open.setdefault(sender, {})
+    storage = known.get(place)
     if storage is None:
-        storage = _opened(place)
-    known[place.identity] = storage
-    while len(known) > _MOST_OPEN:
-        known.popitem(last=False)
+        # The worker has a new block, and has forgotten others for it.
+        for old in [old for old in list(known) if not _is_there(old)]:
+            known.pop(old, None)
+        storage = known[place] = _opened(place)
     tensor = torch.empty(0, dtype=torch.uint8).set_(storage, offset, shape, stride)
     return _received(tensor)
+
+
+def _is_there(place: _Place) -> bool:
+    """Does its worker still have it?"""
+    try:
+        status = place.path.stat()
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == place.identity
 
 
 def _opened(place: _Place) -> Any:
@@ -242,7 +269,7 @@ def _opened(place: _Place) -> Any:
     import torch
 
     try:
-        file = os.open(f"/proc/{place.process}/fd/{place.file}", os.O_RDWR)
+        file = os.open(place.path, os.O_RDWR)
     except OSError as error:
         raise RuntimeError(
             f"the memory of worker {place.process} cannot be opened: {error}. Has the worker ended?"
@@ -251,7 +278,8 @@ def _opened(place: _Place) -> Any:
         status = os.fstat(file)
         if (status.st_dev, status.st_ino) != place.identity:
             raise RuntimeError(f"worker {place.process} has ended, and its memory with it.")
-        return torch.UntypedStorage._new_shared_fd_cpu(file, place.size)
+        # Not by its number, for which torch would keep a file open as long as there is a batch.
+        return torch.UntypedStorage.from_file(f"/proc/self/fd/{file}", True, place.size)
     finally:
         os.close(file)
 

@@ -7,6 +7,7 @@ import gc
 import itertools
 import json
 import multiprocessing
+import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import kslds
-from kslds import batches, pack
+from kslds import batches, pack, shared
 from kslds.errors import CorruptData, MediaError, UsageError
 from kslds.manifest import Dataset
 from kslds.sampling import Sampling
@@ -892,6 +893,299 @@ def test_a_worker_uses_its_memory_again_also_in_the_next_epoch(
             del batch
     assert number == 3 * len(stream)
     assert len(files) <= 8
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what is open")
+
+
+def _mapped() -> int:
+    """How much memory of torch's is mapped here."""
+    return sum("/torch_" in line for line in Path("/proc/self/maps").read_text().splitlines())
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _check_frames(batch: dict[str, Any]) -> None:
+    """Those of `shards`, whose numbers follow from the key."""
+    for key, video in zip(batch["key"], batch["video"], strict=True):
+        numbers = [read_number(frame.numpy().transpose(1, 2, 0)) for frame in video]
+        assert numbers == list(range(20 * int(key[1:]), 20 * int(key[1:]) + len(numbers)))
+
+
+class _Opening:
+    """A dataset that opens streams itself, in the worker, and lets them go."""
+
+    def __init__(self, path: Path, times: int, queue: Any = None) -> None:
+        self.path, self.times, self.queue = path, times, queue
+
+    def __iter__(self) -> Any:
+        for _ in range(self.times):
+            stream = kslds.load(self.path, num_frames=6, output="torch", batch_size=8)
+            for batch in stream:
+                if self.queue is None:
+                    yield batch
+                else:
+                    self.queue.put(batch)
+                    yield batch["key"]
+
+
+def _loader(dataset: Any, **options: Any) -> Any:
+    data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+    if isinstance(dataset, _Opening):
+        data.IterableDataset.register(_Opening)
+    return data.DataLoader(dataset, batch_size=None, num_workers=1, **options)
+
+
+@few_cores
+@linux
+def test_batches_of_workers_keep_no_files_open(shards: Path) -> None:
+    """Only the place of their memory is sent."""
+    stream = kslds.load(shards, num_frames=6, output="torch", batch_size=1)
+    next(iter(_loader(stream)))  # the first opens some for good
+    gc.collect()
+    mapped, files = _mapped(), _open_files()
+    loader = _loader(stream, persistent_workers=True)
+    kept = [next(iter(loader))]
+    begun = _open_files()
+    for _ in range(2):
+        kept.extend(loader)
+    assert _open_files() == begun
+    assert _mapped() >= mapped + 47
+    del loader
+    gc.collect()
+    assert _open_files() <= files
+    for batch in kept:
+        _check_frames(batch)
+    del kept, batch
+    assert _mapped() == mapped
+
+
+@few_cores
+@linux
+def test_no_more_of_a_worker_s_memory_is_mapped_than_it_has(shards: Path) -> None:
+    gc.collect()
+    mapped = _mapped()
+    loader = _loader(kslds.load(shards, num_frames=6, output="torch", batch_size=1))
+    kept = []
+    for batch in loader:
+        kept.append(batch)
+    assert _mapped() >= mapped + 23
+    iterator = iter(_loader(_Opening(shards, times=20)))
+    del batch, kept, loader
+    gc.collect()
+    assert _mapped() == mapped
+    for number, batch in enumerate(iterator):
+        _check_frames(batch)
+        del batch
+        assert _mapped() <= mapped + 9, number
+    assert number == 59
+
+
+@few_cores
+@linux
+@pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
+def test_a_stream_may_go_before_its_batches_arrive(shards: Path, context: str) -> None:
+    loader = _loader(_Opening(shards, times=3), prefetch_factor=16, multiprocessing_context=context)
+    iterator = iter(loader)
+    kept = [next(iterator)]
+    time.sleep(1)  # the worker is done with all of them
+    kept.extend(iterator)
+    for batch in kept:
+        _check_frames(batch)
+    keys = Counter(key for batch in kept for key in batch["key"])
+    assert keys == {f"c{n:02d}": 3 for n in range(23)}
+
+
+def _read_frames(queue: Any, results: Any) -> None:
+    kept = []
+    while (batch := queue.get()) is not None:
+        kept.append(batch)
+    for batch in kept:
+        _check_frames(batch)
+    results.put(Counter(key for batch in kept for key in batch["key"]))
+
+
+@few_cores
+@linux
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_a_worker_sends_its_batches_to_any_process(shards: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    queue, results = context.Queue(), context.Queue()
+    process = context.Process(target=_read_frames, args=(queue, results))
+    process.start()
+    loader = _loader(_Opening(shards, times=3, queue=queue), persistent_workers=True)
+    assert sum(len(keys) for keys in loader) == 3 * 23
+    for batch in _loader(kslds.load(shards, num_frames=6, output="torch", batch_size=4)):
+        queue.put(batch)  # on from here
+    queue.put(None)
+    assert results.get(timeout=60) == {f"c{n:02d}": 4 for n in range(23)}
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def _no_places(_: int) -> None:
+    shared._others_open = lambda process: False  # type: ignore[assignment]
+
+
+@few_cores
+@linux
+def test_where_nobody_may_look_torch_sends_the_files(shards: Path) -> None:
+    stream = kslds.load(shards, num_frames=6, output="torch", batch_size=1)
+    loader = _loader(stream, persistent_workers=True, worker_init_fn=_no_places)
+    kept, files = [], set()
+    for epoch in range(3):
+        for number, batch in enumerate(loader):
+            _check_frames(batch)
+            if epoch == 1 and number % 5 == 0:
+                kept.append(batch)
+            elif epoch == 2:
+                files.add(_file_of(batch["video"].data_ptr()))
+            del batch
+    assert len(files) <= 8
+    for batch in kept:
+        _check_frames(batch)
+
+
+@linux
+def test_lost_memory_does_not_stay() -> None:
+    """What torch sends by itself is not on its way for ever."""
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    gc.collect()
+    mapped, memory = _mapped(), batches.Memory("shared")
+    for value in range(30):
+        handed, _ = _filled(memory, value)
+        handed.max()
+        assert (_sent(handed) == value).all()
+        del handed
+    files = set()
+    for value in range(30):
+        handed, address = _filled(memory, value)
+        files.add(_file_of(address))
+        assert (_sent(handed) == value).all()
+        del handed
+    assert len(files) <= 2
+    assert _mapped() <= mapped + 8
+
+
+def test_however_many_are_on_their_way_all_arrive_and_are_used_again() -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    memory = batches.Memory("shared")
+    seen: list[set[int]] = []
+    for _ in range(2):
+        sent = []
+        seen.append(set())
+        for value in range(20):
+            handed, address = _filled(memory, value)
+            seen[-1].add(address)
+            sent.append(ForkingPickler.dumps(handed))
+            del handed
+        for value, message in enumerate(sent):
+            assert (ForkingPickler.loads(message) == value).all()
+    assert len(seen[0]) == 20
+    assert seen[1] == seen[0]
+    handed, _ = _filled(memory, 7)
+    message = ForkingPickler.dumps(handed)
+    del handed, memory
+    gc.collect()
+    assert (ForkingPickler.loads(message) == 7).all()
+
+
+def _put_and_end(queue: Any) -> None:
+    queue.put(_filled(batches.Memory("shared"), 7)[0])
+
+
+@linux
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_memory_of_a_process_that_has_ended() -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    process = context.Process(target=_put_and_end, args=(queue,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    with pytest.raises(RuntimeError, match=f"memory of worker {process.pid} cannot be opened"):
+        queue.get(timeout=60)
+
+
+@linux
+def test_another_file_of_the_same_number_is_not_taken_for_a_batch(tmp_path: Path) -> None:
+    """As of another process with the same number."""
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    handed, _ = _filled(batches.Memory("shared"), 7)
+    place = handed.block.place
+    message = ForkingPickler.dumps(handed)
+    with (tmp_path / "other").open("wb+") as file:
+        file.write(bytes(place.size))
+        file.flush()
+        backup = os.dup(place.file)
+        os.dup2(file.fileno(), place.file)
+        with pytest.raises(RuntimeError, match=f"worker {os.getpid()} has ended"):
+            ForkingPickler.loads(message)
+        os.dup2(backup, place.file)
+        os.close(backup)
+    assert (ForkingPickler.loads(message) == 7).all()
+
+
+@few_cores
+@linux
+def test_two_threads_read_from_workers_at_once(shards: Path) -> None:
+    stream = kslds.load(shards, num_frames=6, output="torch", batch_size=2)
+
+    def read(epochs: int) -> Counter[str]:
+        kept = [batch for _ in range(epochs) for batch in _loader(stream)]
+        for batch in kept:
+            _check_frames(batch)
+        return Counter(key for batch in kept for key in batch["key"])
+
+    with ThreadPoolExecutor(2) as pool:
+        seen = list(pool.map(read, [3, 3]))
+    assert seen == [{f"c{n:02d}": 3 for n in range(23)}] * 2
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_an_interpreter_ends_quietly_amid_an_epoch_of_a_worker(
+    shards: Path, persistent: bool
+) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    program = (
+        "import sys, kslds\n"
+        "from torch.utils.data import DataLoader\n"
+        "stream = kslds.load(sys.argv[1], num_frames=6, batch_size=1, output='torch')\n"
+        "options = {'num_workers': 1, 'persistent_workers': sys.argv[2] == 'True'}\n"
+        "loader = DataLoader(stream, batch_size=None, **options)\n"
+        "all = list(loader)\n"
+        "it = iter(loader); one = next(it); part = next(it)['video'].numpy()[:, 1:]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(shards), str(persistent)],
+        capture_output=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def _exit_with_mapped() -> None:
+    sys.exit(_mapped())
+
+
+@few_cores
+@linux
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_a_fork_keeps_no_memory_that_nobody_uses(shards: Path) -> None:
+    gc.collect()
+    mapped = _mapped()
+    stream = kslds.load(shards, num_frames=6, output="torch", batch_size=1)
+    loader = _loader(stream, persistent_workers=True)
+    for batch in loader:
+        del batch
+    assert _mapped() > mapped
+    child = multiprocessing.get_context("fork").Process(target=_exit_with_mapped)
+    child.start()
+    child.join(60)
+    assert child.exitcode == mapped
 
 
 @few_cores
