@@ -32,7 +32,7 @@ from kslds.probe import all_ms, sound_pts
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Timing
 from kslds.spans import ClipOptions, geometry, plan, resampled, span_end_pts
 
-_RENDER_VERSION = 2
+_RENDER_VERSION = 3
 """Raised whenever the same plan renders to other bytes."""
 
 _SEEKABLE = ("mov", "matroska")
@@ -240,6 +240,7 @@ class _Job:
             "poses": [self.recording.pose_sha256, self.pose_shape],
             "encoding": [encoding.name, encoding.field, dict(encoding.options)],
             "ffmpeg": video.ffmpeg_version(),
+            "encoder": video.encoder_version(),
             "version": _RENDER_VERSION,
         }
         digest = hashlib.sha256(canonical_json(key)).hexdigest()
@@ -367,7 +368,8 @@ def _cut(
     finishing: list[tuple[Clip, Future[list[video.EncodedClip] | None]]] = []
 
     with ExitStack() as stack:
-        # Closing a clip waits for its encoder; another thread does it while decoding goes on.
+        # Closing a clip waits for its encoder, and reads it back; another thread does it while
+        # decoding goes on.
         closer = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(_abort, active)
         decoded = stack.enter_context(

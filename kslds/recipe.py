@@ -439,6 +439,7 @@ def run_ingest(
         licence=recipe.licence,
         recipe_sha256=recipe.sha256,
         ffmpeg=video.ffmpeg_version(),
+        encoder=video.encoder_version(),
         kslds=_version(),
     )
 

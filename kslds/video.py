@@ -19,7 +19,9 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +33,7 @@ import av
 import ffmpeg
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from kslds.errors import EncodeError, KsldsError
 from kslds.frames import read_frames as read_frames
@@ -88,6 +91,11 @@ def ffmpeg_exe() -> str:
                 "no ffmpeg was found.", hint="Run: pip install imageio-ffmpeg"
             ) from error
         return system
+
+
+def encoder_version() -> str:
+    """PyAV, whose libraries encode clips."""
+    return f"PyAV {av.__version__}"
 
 
 @cache
@@ -422,6 +430,10 @@ ENCODINGS: Mapping[str, Encoding] = {
 }  # fmt: skip
 
 _STEP = 4
+_LAST_FRAME = Fraction(1, 25)
+"""How long the last frame of a clip is shown, in seconds."""
+_FRAMES_AHEAD = 8
+"""Frames of a clip that wait for its encoder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -436,14 +448,47 @@ class EncodedClip:
     num_frames: int
 
 
+def _opened(
+    out: Path, size: tuple[int, int], time_base: Fraction, encoding: Encoding
+) -> tuple[Any, Any]:
+    """A file to write a clip to, and its stream."""
+    given = {key.partition(":")[0]: str(value) for key, value in encoding.options.items()}
+    mux_options = {"fflags": "+bitexact"}
+    if "movflags" in given:
+        mux_options["movflags"] = given.pop("movflags")
+    mux = av.open(str(out), "w", format=encoding.muxer, options=mux_options)
+    codec = given.pop("vcodec")
+    stream: Any = mux.add_stream(codec, rate=25)
+    stream.width, stream.height = size
+    stream.pix_fmt = given.pop("pix_fmt")
+    stream.time_base = stream.codec_context.time_base = time_base
+    stream.codec_context.thread_count = int(given.pop("threads"))
+    if "q" in given:  # -q:v of the program, which here would be a property of each picture
+        given["qmin"] = given["qmax"] = given.pop("q")
+    if codec == "libx264" and "AVX512F" in _cpu_features():
+        # With these instructions x264 gives other bytes for the same pixels now and then, because
+        # it looks at memory that nobody has written (docs/performance.md, Rendering).
+        given["x264-params"] = "asm=AVX2"
+    stream.options = given
+    return mux, stream
+
+
+@cache
+def _cpu_features() -> frozenset[str]:
+    """What this processor can do, by NumPy's names."""
+    known: Mapping[str, bool] = cast(Any, np)._core._multiarray_umath.__cpu_features__
+    return frozenset(name for name, there in known.items() if there)
+
+
 class ClipEncoder:
-    """One encoder child; frames go in as they are decoded, `finish` returns the checked clip.
+    """Frames go in as they are decoded, `finish` returns the checked clip. Works in a thread of its
+    own.
 
     Args:
         size: Width and height of the frames, in pixels.
         time_base: Unit of the timestamps.
         encoding: How to store the clip.
-        folder: Where the child writes, in a folder of its own that goes when the clip is read.
+        folder: Where it is written, in a folder of its own that goes when the clip is read.
     """
 
     def __init__(
@@ -457,31 +502,11 @@ class ClipEncoder:
         # Of this name, so that what a killed run leaves is swept by the next (Dataset.lock).
         self._folder = tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=folder)
         self._out = Path(self._folder.name) / "clip"
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives until `abort`
-        output = ffmpeg.input("pipe:0", f="nut").output(
-            str(self._out),
-            fps_mode="passthrough",
-            enc_time_base=f"{time_base.numerator}/{time_base.denominator}",
-            map_metadata=-1,
-            fflags="+bitexact",
-            f=encoding.muxer,
-            loglevel="error",
-            **encoding.options,
-        )
-        self._process = subprocess.Popen(
-            # One thread, not a pool with one for every core.
-            [ffmpeg_exe(), "-y", "-filter_threads", "1", *output.get_args()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="kslds")
+        self._encoded: deque[Future[None]] = deque()
+        self._scaler = VideoReformatter()
         try:
-            self._mux = av.open(cast(Any, self._process.stdin), "w", format="nut")
-            self._stream: Any = self._mux.add_stream("rawvideo", rate=25)
-            self._stream.width, self._stream.height = size
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.time_base = time_base
+            self._mux, self._stream = _opened(self._out, size, time_base, encoding)
         except BaseException:
             self.abort()
             raise
@@ -495,27 +520,51 @@ class ClipEncoder:
         luma = np.frombuffer(frame, np.uint8, width * height).reshape(height, width)
         self._luma.append(luma[::_STEP, ::_STEP].copy())
         self._pts.append(pts)
-        packet = av.Packet(frame)
-        packet.pts = packet.dts = pts - self._pts[0]
-        packet.time_base = self._time_base
-        packet.is_keyframe = True
-        packet.stream = self._stream
-        try:
-            self._mux.mux(packet)
-        except (av.FFmpegError, OSError) as error:
-            raise EncodeError(f"the encoder stopped: {self._complaint() or error}.") from error
+        self._encoded.append(self._worker.submit(self._encode, pts - self._pts[0], frame))
+        while len(self._encoded) > _FRAMES_AHEAD:
+            self._wait()
 
-    def _complaint(self) -> str:
-        self._log.seek(0)
-        return self._log.read(2000).decode("utf-8", "replace").strip()
+    def _encode(self, pts: int, frame: bytes) -> None:
+        self._write(self._stream.encode(self._picture(pts, frame)))
+
+    def _picture(self, pts: int, frame: bytes) -> av.VideoFrame:
+        width, height = self._size
+        picture = av.VideoFrame(width, height, "yuv420p")
+        first = 0
+        for plane in picture.planes:
+            rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)
+            size = plane.height * plane.width
+            given = np.frombuffer(frame, np.uint8, size, first)
+            rows[:, : plane.width] = given.reshape(plane.height, plane.width)
+            first += size
+        if self._stream.pix_fmt == "yuvj420p":
+            picture = self._scaler.reformat(
+                picture,
+                format="yuvj420p",
+                src_color_range="MPEG",
+                dst_color_range="JPEG",
+                threads=1,
+            )
+        picture.pts, picture.time_base = pts, self._time_base
+        return picture
+
+    def _write(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            # Counts for the last only; the others end where the next begins.
+            packet.duration = max(1, round(_LAST_FRAME / self._time_base))
+        self._mux.mux(packets)
+
+    def _wait(self) -> None:
+        """For the first frame that is not encoded yet."""
+        try:
+            self._encoded.popleft().result()
+        except (av.FFmpegError, OSError) as error:
+            raise EncodeError(f"the encoder stopped: {error}.") from error
 
     def abort(self) -> None:
-        """Stop the child and delete what it wrote. Harmless after `finish`."""
-        self._process.kill()
-        self._process.wait()
-        with suppress(OSError, av.FFmpegError):
-            cast(Any, self._process.stdin).close()
-        self._log.close()
+        """Stop and delete what was written. Harmless after `finish`."""
+        self._worker.shutdown(cancel_futures=True)
+        self._encoded.clear()
         self._folder.cleanup()
 
     def finish(self) -> EncodedClip:
@@ -526,14 +575,13 @@ class ClipEncoder:
                 is not the one that went in.
         """
         try:
+            while self._encoded:
+                self._wait()
+            self._write(self._stream.encode(None))
             self._mux.close()
-            cast(Any, self._process.stdin).close()
-            code = self._process.wait(STALL_SECONDS)
-            if code:
-                raise EncodeError(f"the encoder ended with status {code}: {self._complaint()}.")
             container = self._out.read_bytes()
-        except (av.FFmpegError, OSError, subprocess.TimeoutExpired) as error:
-            raise EncodeError(f"the encoder stopped: {self._complaint() or error}.") from error
+        except (av.FFmpegError, OSError) as error:
+            raise EncodeError(f"the encoder stopped: {error}.") from error
         finally:
             self.abort()
         pts, packets, psnr = _decode_check(
