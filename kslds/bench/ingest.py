@@ -226,7 +226,7 @@ def _encoder() -> list[str]:
 
 
 def one_a_clip(*, plan: Spans, workers: int, size: int, typed: bool) -> dict[str, float]:
-    """Start ffmpeg for each clip: seek, cut, scale, encode. As people type it: with its defaults."""
+    """Start ffmpeg for each clip: seek, cut, scale, encode; with its defaults as people type it."""
     filters, encoder = _filters(size), _encoder()
     if typed:
         filters, encoder = f"scale={size}:{size}", ["-c:v", "libx264"]
