@@ -456,7 +456,8 @@ def _opened(
     mux_options = {"fflags": "+bitexact"}
     if "movflags" in given:
         mux_options["movflags"] = given.pop("movflags")
-    mux = av.open(str(out), "w", format=encoding.muxer, options=mux_options)
+    # Absolute: FFmpeg would take what precedes a colon for a protocol.
+    mux = av.open(str(out.absolute()), "w", format=encoding.muxer, options=mux_options)
     codec = given.pop("vcodec")
     stream: Any = mux.add_stream(codec, rate=25)
     stream.width, stream.height = size

@@ -412,6 +412,20 @@ def test_the_same_frames_are_the_same_bytes_whatever_lay_in_memory(tmp_path: Pat
     assert len(found) == 1
 
 
+def test_a_clip_is_written_below_a_folder_of_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for encoding in video.ENCODINGS.values():
+        encoder = video.ClipEncoder(
+            size=(64, 64), time_base=Fraction(1, 30), encoding=encoding, folder=Path("pipe:9/%d")
+        )
+        for pts in range(5):
+            encoder.add(pts, bytes([128]) * (64 * 64 * 3 // 2))
+        assert encoder.finish().num_frames == 5
+    assert not list(tmp_path.glob("pipe:9/%d/*"))
+
+
 def test_a_clip_of_another_picture_is_an_error(tmp_path: Path) -> None:
     encoding = video.ENCODINGS["h264"]
     encoder = video.ClipEncoder(
