@@ -468,7 +468,7 @@ def _opened(
         given["qmin"] = given["qmax"] = given.pop("q")
     if codec == "libx264" and "AVX512F" in _cpu_features():
         # With these instructions x264 gives other bytes for the same pixels now and then, because
-        # it looks at memory that nobody has written (docs/performance.md, Rendering).
+        # it looks at memory that nobody has written (docs/format.md, Decisions).
         given["x264-params"] = "asm=AVX2"
     stream.options = given
     return mux, stream
