@@ -1,6 +1,6 @@
 """Running one job per item on all cores, with progress.
 
-The work itself happens in ffmpeg child processes and in NumPy, both outside the
+The work itself happens in ffmpeg child processes, x264 and NumPy, all outside the
 interpreter lock, so threads suffice and nothing has to be pickled. Pure Python
 work (drawing the demo) asks for processes instead.
 """
