@@ -451,7 +451,11 @@ class EncodedClip:
 def _opened(
     out: Path, size: tuple[int, int], time_base: Fraction, encoding: Encoding
 ) -> tuple[Any, Any]:
-    """A file to write a clip to, and its stream."""
+    """A file to write a clip to, and its stream.
+
+    Raises:
+        EncodeError: There is no such encoder.
+    """
     given = {key.partition(":")[0]: str(value) for key, value in encoding.options.items()}
     mux_options = {"fflags": "+bitexact"}
     if "movflags" in given:
@@ -459,18 +463,25 @@ def _opened(
     # Absolute: FFmpeg would take what precedes a colon for a protocol.
     mux = av.open(str(out.absolute()), "w", format=encoding.muxer, options=mux_options)
     codec = given.pop("vcodec")
-    stream: Any = mux.add_stream(codec, rate=25)
-    stream.width, stream.height = size
-    stream.pix_fmt = given.pop("pix_fmt")
-    stream.time_base = stream.codec_context.time_base = time_base
-    stream.codec_context.thread_count = int(given.pop("threads"))
+    try:
+        stream: Any = mux.add_stream(codec, rate=25)
+    except ValueError as error:
+        raise EncodeError(
+            f"{encoder_version()} comes without the encoder {codec}.",
+            hint="Install the one of PyPI: pip install --force-reinstall av",
+        ) from error
+    context = stream.codec_context
+    context.width, context.height = size
+    context.pix_fmt = given.pop("pix_fmt")
+    stream.time_base = context.time_base = time_base
+    context.thread_count = int(given.pop("threads"))
     if "q" in given:  # -q:v of the program, which here would be a property of each picture
         given["qmin"] = given["qmax"] = given.pop("q")
     if codec == "libx264" and _has_avx512():
         # With these instructions x264 gives other bytes for the same pixels now and then, because
         # it looks at memory that nobody has written (docs/format.md, Decisions).
         given["x264-params"] = "asm=AVX2"
-    stream.options = given
+    context.options = given
     return mux, stream
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import random
 import subprocess
 import sys
@@ -424,6 +425,14 @@ def test_a_clip_is_written_below_a_folder_of_any_name(
             encoder.add(pts, bytes([128]) * (64 * 64 * 3 // 2))
         assert encoder.finish().num_frames == 5
     assert not list(tmp_path.glob("pipe:9/%d/*"))
+
+
+def test_an_encoder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    h264 = video.ENCODINGS["h264"]
+    other = dataclasses.replace(h264, options={**h264.options, "vcodec": "libx999"})
+    with pytest.raises(EncodeError, match="without the encoder libx999"):
+        video.ClipEncoder(size=(64, 64), time_base=Fraction(1, 30), encoding=other, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_clip_of_another_picture_is_an_error(tmp_path: Path) -> None:
