@@ -942,6 +942,7 @@ def _loader(dataset: Any, **options: Any) -> Any:
 @linux
 def test_batches_of_workers_keep_no_files_open(shards: Path) -> None:
     """Only the place of their memory is sent."""
+    pytest.importorskip("torch", reason=torch_is_an_extra)
     stream = kslds.load(shards, num_frames=6, output="torch", batch_size=1)
     next(iter(_loader(stream)))  # the first opens some for good
     gc.collect()
@@ -965,6 +966,7 @@ def test_batches_of_workers_keep_no_files_open(shards: Path) -> None:
 @few_cores
 @linux
 def test_no_more_of_a_worker_s_memory_is_mapped_than_it_has(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
     gc.collect()
     mapped = _mapped()
     loader = _loader(kslds.load(shards, num_frames=6, output="torch", batch_size=1))
@@ -1032,6 +1034,7 @@ def _no_places(_: int) -> None:
 @few_cores
 @linux
 def test_where_nobody_may_look_torch_sends_the_files(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
     stream = kslds.load(shards, num_frames=6, output="torch", batch_size=1)
     loader = _loader(stream, persistent_workers=True, worker_init_fn=_no_places)
     kept, files = [], set()
@@ -1132,6 +1135,7 @@ def test_another_file_of_the_same_number_is_not_taken_for_a_batch(tmp_path: Path
 @few_cores
 @linux
 def test_two_threads_read_from_workers_at_once(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
     stream = kslds.load(shards, num_frames=6, output="torch", batch_size=2)
 
     def read(epochs: int) -> Counter[str]:
@@ -1175,6 +1179,7 @@ def _exit_with_mapped() -> None:
 @linux
 @pytest.mark.filterwarnings("ignore:.*use of fork")
 def test_a_fork_keeps_no_memory_that_nobody_uses(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
     gc.collect()
     mapped = _mapped()
     stream = kslds.load(shards, num_frames=6, output="torch", batch_size=1)

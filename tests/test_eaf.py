@@ -624,3 +624,22 @@ def test_the_bundled_recipe_is_for_this_adapter() -> None:
     recipe = read_recipe("elan")
     assert recipe.ingest is not None
     assert (recipe.ingest.adapter, recipe.ingest.tiers) == ("elan", ("*gloss*",))
+
+
+@pytest.mark.parametrize("ref", ["a1", "", " "])
+def test_a_note_about_nothing_is_told(ref: str) -> None:
+    notes = f'<REF_ANNOTATION ANNOTATION_ID="a2" ANNOTATION_REF="{ref}">'
+    document = f"""<ANNOTATION_DOCUMENT AUTHOR="" DATE="2024-02-29T23:59:59+06:00" FORMAT="3.0"
+      VERSION="3.0"><HEADER/><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts0"/>
+      <TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="900"/></TIME_ORDER>
+    <TIER TIER_ID="gloss" LINGUISTIC_TYPE_REF="t"><ANNOTATION><ALIGNABLE_ANNOTATION
+      ANNOTATION_ID="a1" TIME_SLOT_REF1="ts0" TIME_SLOT_REF2="ts1"><ANNOTATION_VALUE>су
+      </ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+    <TIER TIER_ID="note" LINGUISTIC_TYPE_REF="n" PARENT_REF="gloss"><ANNOTATION>{notes}
+      <ANNOTATION_VALUE/></REF_ANNOTATION></ANNOTATION></TIER>
+    <LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="t" TIME_ALIGNABLE="true"/>
+    <LINGUISTIC_TYPE LINGUISTIC_TYPE_ID="n" CONSTRAINTS="Symbolic_Association"/>
+    <CONSTRAINT STEREOTYPE="Symbolic_Association"/></ANNOTATION_DOCUMENT>"""
+    values = [message for message in told(document.encode()) if "does not allow" in message]
+    assert bool(values) == (ref != "a1")
+    assert all(f"ANNOTATION_REF {ref!r} of REF_ANNOTATION" in message for message in values)

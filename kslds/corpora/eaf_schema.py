@@ -186,7 +186,7 @@ def _odd(item: Node) -> Iterator[tuple[str, str]]:
         allowed = _CHOICES.get((item.tag, name))
         if (
             (name in IDS and not _ID.fullmatch(value))
-            or (name in _NAMED_BY and not value.strip())
+            or (name in {*_NAMED_BY, "ANNOTATION_REF"} and not value.strip())
             or (name == "TIME_ORIGIN" and not _ORIGIN.fullmatch(value))
             or (allowed is not None and value not in allowed)
         ):
