@@ -139,11 +139,14 @@ def beyond_schema(root: Node) -> Iterator[str]:
         waiting.extend(child for child in item.children if child.tag in KINDS)
     notes = ("ALIGNABLE_ANNOTATION/@ANNOTATION_ID", "REF_ANNOTATION/@ANNOTATION_ID")
     links = ("CROSS_REF_LINK/@REF_LINK_ID", "GROUP_REF_LINK/@REF_LINK_ID")
-    linked = {value for place in (*notes, *links) for value in values.get(place, ())}
+    annotated = {value for place in notes for value in values.get(place, ())}
+    linked = {value for place in links for value in values.get(place, ())} | annotated
     for place, used in values.items():
         attribute = place.rpartition("@")[2]
         if attribute in ("REF1", "REF2", "REFS"):
             known = linked
+        elif attribute == "ANNOTATION_REF":
+            known = annotated
         elif attribute in _NAMED_BY:
             known = values.get(_NAMED_BY[attribute], set())
         else:
