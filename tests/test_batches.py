@@ -1013,9 +1013,10 @@ def _read_frames(queue: Any, results: Any) -> None:
 @linux
 @pytest.mark.filterwarnings("ignore:.*use of fork")
 def test_a_worker_sends_its_batches_to_any_process(shards: Path) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
     context = multiprocessing.get_context("fork")
     queue, results = context.Queue(), context.Queue()
-    process = context.Process(target=_read_frames, args=(queue, results))
+    process = context.Process(target=_read_frames, args=(queue, results), daemon=True)
     process.start()
     loader = _loader(_Opening(shards, times=3, queue=queue), persistent_workers=True)
     assert sum(len(keys) for keys in loader) == 3 * 23
