@@ -225,7 +225,7 @@ def _copy_rgb(frame: Any, out: Frames) -> None:
         # Kept, because its tables take longer to make than a frame to convert.
         scaler = _of_thread.scaler = VideoReformatter()
     plane = scaler.reformat(frame, format="rgb24", threads=1).planes[0]
-    out[...] = _rows(plane, out.shape[1] * 3).reshape(out.shape)
+    out[...] = plane_rows(plane, out.shape[1] * 3).reshape(out.shape)
 
 
 def _copy_planes(frame: Any, out: Frames) -> None:
@@ -234,12 +234,12 @@ def _copy_planes(frame: Any, out: Frames) -> None:
     width, first = out.shape[1], 0
     for plane in frame.planes:
         last = first + plane.height * plane.width // width
-        out[first:last].reshape(plane.height, -1)[...] = _rows(plane, plane.width)
+        out[first:last].reshape(plane.height, -1)[...] = plane_rows(plane, plane.width)
         first = last
 
 
-def _rows(plane: Any, width: int) -> Frames:
-    """The bytes of a plane without what pads its rows."""
+def plane_rows(plane: Any, width: int) -> Frames:
+    """The bytes of a plane without what pads its rows, as a view."""
     rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)
     return rows[:, :width]
 

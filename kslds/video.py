@@ -36,6 +36,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from kslds.errors import EncodeError, KsldsError
+from kslds.frames import plane_rows
 from kslds.frames import read_frames as read_frames
 from kslds.frames import read_jpegs as read_jpegs
 
@@ -546,10 +547,9 @@ class ClipEncoder:
         picture = av.VideoFrame(width, height, "yuv420p")
         first = 0
         for plane in picture.planes:
-            rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(plane.height, plane.line_size)
             size = plane.height * plane.width
             given = np.frombuffer(frame, np.uint8, size, first)
-            rows[:, : plane.width] = given.reshape(plane.height, plane.width)
+            plane_rows(plane, plane.width)[...] = given.reshape(plane.height, plane.width)
             first += size
         if self._stream.pix_fmt == "yuvj420p":
             picture = self._scaler.reformat(
@@ -637,8 +637,7 @@ def _decode_check(
                 packets.append(bytes(packet))
             for frame in packet.decode():
                 plane = cast(Any, frame).planes[0]
-                rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
-                got = rows[::_STEP, : plane.width : _STEP].astype(np.float32)
+                got = plane_rows(plane, plane.width)[::_STEP, ::_STEP].astype(np.float32)
                 if full_range:
                     got = got * (219 / 255) + 16
                 if len(times) < len(luma):
