@@ -14,11 +14,12 @@ import hashlib
 import json
 import os
 import sys
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Stream:
         self.dataset_sha256: str = order_name["dataset_sha256"]
         self.split: str = order_name["split"]
         self._sides = tuple(sides)
-        self._starts = np.cumsum([0, *(len(side) for side in sides)])
+        self._starts = list(accumulate(map(len, sides), initial=0))
         number = {name: label for label, name in enumerate(classes)}
         self._labels = [[number[name] for name in side.classes] for side in sides]
         self._rows = rows
@@ -324,8 +325,8 @@ class Stream:
 
     def _locate(self, row: int) -> tuple[int, int]:
         """The number of a row's side, and the row there."""
-        side = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return side, row - int(self._starts[side])
+        side = bisect_right(self._starts, row) - 1
+        return side, row - self._starts[side]
 
     def _plain(self, side: int, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Fields without null, so that batches can be collated, and labels of all classes."""

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -182,7 +183,7 @@ class Side:
         samples = [shard["samples"] for shard in shards]
         if not all(type(number) is int and 0 <= number <= _MOST_SAMPLES for number in samples):
             raise ValueError(f"the numbers of samples are {samples!r:.60}")
-        self._starts = np.cumsum([0, *samples])
+        self._starts: list[int] = list(accumulate(samples, initial=0))
         self._tables: list[_Table | None] = [None] * len(shards)
         self._locks: dict[tuple[int, int], threading.Lock] = {}
 
@@ -190,17 +191,17 @@ class Side:
         return {**self.__dict__, "_locks": {}}
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def _at(self, row: int) -> _Place:
-        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        number = bisect_right(self._starts, row) - 1
         table = self._tables[number]
         if table is None:
             # By process: a lock that was held when this one was forked is never let go here.
             with self._locks.setdefault((os.getpid(), number), threading.Lock()):
                 table = self._tables[number] or self._read_table(number)
                 self._tables[number] = table
-        return _Place(self._shards[number], table, row - int(self._starts[number]))
+        return _Place(self._shards[number], table, row - self._starts[number])
 
     def _read_table(self, number: int) -> _Table:
         name = self._shards[number].removesuffix(".tar") + ".index.parquet"
@@ -212,7 +213,7 @@ class Side:
             table = _Table(data, field=self._encoding.field)
         except (LookupError, TypeError, AttributeError, ValueError, pa.ArrowException) as error:
             raise CorruptData(f"{at} is not an index of a shard: {error!r}.", hint=AGAIN) from error
-        stated = int(self._starts[number + 1] - self._starts[number])
+        stated = self._starts[number + 1] - self._starts[number]
         if len(table.keys) != stated:
             raise CorruptData(
                 f"{at} has {len(table.keys)} samples; index.json states {stated}.", hint=AGAIN
@@ -377,7 +378,7 @@ class Side:
             found = [hashlib.sha256(part).digest() for part in parts]
             return parts, [n for n, a, b in zip(names, found, hashes, strict=True) if a != b]
 
-        entry = name_of(*hashes)
+        entry = "" if self._cache is None else name_of(*hashes)
         if self._cache is not None and (cached := self._cache.get(entry)) is not None:
             parts, wrong = cut(cached)
             if not wrong:

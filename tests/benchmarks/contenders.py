@@ -7,6 +7,8 @@ recommends, and yields batches of 8 clips × 16 frames as uint8 tensors, one epo
 - litdata: `optimize` into chunks, `StreamingDataset`, `StreamingDataLoader`.
 - mosaicml-streaming: `MDSWriter`, `StreamingDataset`, torch's `DataLoader`.
 - Hugging Face datasets: `load_dataset(..., streaming=True)`, torch's `DataLoader`.
+- bare loops: processes with the clips in memory that decode one after the other, each into new
+  tensors, and do nothing else.
 
 Video is decoded by torchcodec with one ffmpeg thread and ``seek_mode="approximate"`` (what its
 documentation recommends for speed) or by decord; JPEG by simplejpeg.
@@ -195,6 +197,37 @@ READERS = {
 MAKERS = {"litdata": make_litdata, "mosaic": make_mosaic}
 
 
+def bare_loops(given, workers):
+    """What so many processes take that do nothing but decode their share."""
+    held = [sample(*item) for item in clips(given["shards"], field_of(given["decoder"]))]
+    decode(held[0], given["decoder"])
+    context = torch.multiprocessing.get_context("fork")
+    ready, answers = context.Barrier(workers), context.Queue()
+
+    def loop(share):
+        ready.wait()
+        start, cpu = time.perf_counter(), time.process_time()
+        for one in share:
+            decode(one, given["decoder"])
+        answers.put((start, time.perf_counter(), time.process_time() - cpu))
+
+    processes = [context.Process(target=loop, args=(held[k::workers],)) for k in range(workers)]
+    for process in processes:
+        process.start()
+    told = [answers.get(timeout=3600) for _ in processes]
+    for process in processes:
+        process.join()
+    wall = max(end for _, end, _ in told) - min(start for start, _, _ in told)
+    cpu = sum(cpu for *_, cpu in told)
+    return {
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "clips": len(held),
+        "clips_per_s": len(held) / wall,
+        "cpu_ms_a_clip": cpu / len(held) * 1000,
+    }
+
+
 def used():
     both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in both)
@@ -209,6 +242,8 @@ def main():
             shutil.rmtree(given["made"], ignore_errors=True)
             MAKERS[job["reader"]](**given)
         answer = {"wall_s": 0.0, "cpu_s": 0.0}
+    elif job["reader"] == "bare loops":
+        answer = bare_loops(given, job["workers"])
     else:
         answer = epoch(READERS[job["reader"]], given, job["workers"], job["reader"])
     Path(job["answer"]).write_text(json.dumps(answer))

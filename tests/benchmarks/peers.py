@@ -35,6 +35,8 @@ from kslds.errors import KsldsError
 HERE = Path(__file__).parent
 READERS = {
     "h264": [
+        ("bare loops", "decord"),
+        ("bare loops", "torchcodec"),
         ("webdataset", "decord"),
         ("webdataset", "torchcodec"),
         ("litdata", "torchcodec"),
@@ -42,7 +44,12 @@ READERS = {
         ("datasets, Parquet", "torchcodec"),
         ("datasets, tar", "torchcodec"),
     ],
-    "jpeg": [("webdataset", "simplejpeg"), ("litdata", "simplejpeg"), ("mosaic", "simplejpeg")],
+    "jpeg": [
+        ("bare loops", "simplejpeg"),
+        ("webdataset", "simplejpeg"),
+        ("litdata", "simplejpeg"),
+        ("mosaic", "simplejpeg"),
+    ],
 }
 
 
@@ -70,7 +77,7 @@ def contenders(given: argparse.Namespace) -> list[Contender]:
         own = {"path": str(given.dataset), "split": "train", "encoding": encoding}
         for n in given.parallel:
             bare = call(loader.bare, loops=n, **own)
-            found.append(Contender(name=f"{encoding} | bare decode loops | {n}", job=bare))
+            found.append(Contender(name=f"{encoding} | bare loops, kslds | {n}", job=bare))
             kinds = {"threads": {"kind": "threads"}, "workers": {"kind": "workers"}}
             if encoding == "h264":
                 kinds["threads, planes"] = {"kind": "threads", "pixels": "yuv"}
