@@ -15,7 +15,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -212,6 +212,47 @@ def test_states_of_workers_go_on_or_join(
         last.load_state_dict(states)
         seen.update(s["key"] for s in last)
     assert seen == Counter(f"c{n:02d}" for n in range(23))
+
+
+# What torchdata itself does that torch warns of.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("batch_size", [None, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("taken", [1, 3, 6])
+def test_a_stateful_dataloader_goes_on(
+    shards: Path, batch_size: int | None, workers: int, taken: int
+) -> None:
+    pytest.importorskip("torch", reason=torch_is_an_extra)
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason=torch_is_an_extra)
+
+    def opened() -> tuple[kslds.Stream, Any]:
+        stream = kslds.load(
+            shards, num_frames=1, shuffle=True, batch_size=batch_size, output="torch"
+        )
+        size = None if batch_size else 2
+        return stream, stateful.StatefulDataLoader(stream, batch_size=size, num_workers=workers)
+
+    def keys(batches: Iterable[Any]) -> list[list[str]]:
+        return [batch["key"] for batch in batches]
+
+    stream, loader = opened()
+    whole = keys(loader)
+    stream.set_epoch(1)
+    after = keys(loader)
+    for passed in (whole, after):
+        assert sorted(itertools.chain(*passed)) == [f"c{n:02d}" for n in range(23)]
+    assert whole != after
+    _, loader = opened()
+    batches = iter(loader)
+    first = keys(itertools.islice(batches, taken))
+    state = loader.state_dict()
+    del batches, loader
+    stream, loader = opened()
+    loader.load_state_dict(state)
+    stream.set_epoch(0)  # as a training does that goes on in this epoch
+    assert first + keys(loader) == whole
+    stream.set_epoch(1)
+    assert keys(loader) == after
 
 
 def test_a_worker_s_own_state_goes_on_in_that_worker_alone(shards: Path) -> None:
