@@ -151,7 +151,8 @@ class Stream:
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; a pass over the stream moves on to the next itself.
 
-        Workers that a `DataLoader` keeps go there when their next pass begins.
+        Workers that a `DataLoader` keeps go there when their next pass begins. Those that it starts
+        anew for each pass begin with the epoch of this object: tell it before each pass.
 
         Raises:
             UsageError: The epoch is not a whole number from 0.
