@@ -1,6 +1,6 @@
 """Reading frames of our own clips back, as fast as one core can: H.264 and JPEG.
 
-A clip has a keyframe every twelfth frame and no B-frames, so only what leads to a wanted
+Of a clip's frames, most are such that no other refers to them, so only what leads to a wanted
 frame is decoded. PyAV is the default because it was measured to be the fastest with the
 pixels of decord (docs/format.md, Decisions). Decoders let other Python threads run.
 """
@@ -102,6 +102,10 @@ class _Coded:
     """Of each packet, when it is shown, in the order of decoding."""
     keyframes: AbstractSet[int]
     """Numbers of packets."""
+    aside: AbstractSet[int]
+    """Numbers of packets that no other refers to."""
+    is_closed: bool
+    """Does no packet refer to one before its keyframe?"""
     packet: Callable[[int], Any]
     """Number → what the decoder takes."""
     height: int
@@ -124,7 +128,7 @@ def _pyav_frames(
             if not 0 <= index < len(shown):
                 raise IndexError(f"it has {len(shown)} frames, none of them is number {index}")
             places.setdefault(shown[index], []).append(place)
-        numbers = _needed(clip.times, keyframes=clip.keyframes, wanted=set(places))
+        numbers = _needed(clip, wanted=set(places))
         copy = _copy_planes if planes else _copy_rgb
         for number in [*numbers, None]:
             if not places:
@@ -161,13 +165,15 @@ def _ours(data: bytes) -> _Coded | None:
     def packet(number: int) -> Any:
         start = track.starts[number]
         found = av.Packet(data[start : start + track.sizes[number]])
-        found.pts = number
+        found.pts = track.shown[number]
         return found
 
     return _Coded(
         decoder=decoder,
-        times=range(len(track.sizes)),
+        times=track.shown,
         keyframes=track.keyframes,
+        aside=track.aside,
+        is_closed=True,
         packet=packet,
         height=track.height,
         width=track.width,
@@ -189,33 +195,34 @@ def _any_form(data: bytes, stack: ExitStack) -> _Coded:
     packets = [packet for packet in container.demux(stream) if packet.size]
     if any(packet.is_discard for packet in packets):
         raise ValueError("it has frames that are not shown (an edit list)")
+    times = [cast(int, packet.pts) for packet in packets]
     return _Coded(
         decoder=stream.codec_context,
-        times=[cast(int, packet.pts) for packet in packets],
+        times=times,
         keyframes={number for number, packet in enumerate(packets) if packet.is_keyframe},
+        aside=frozenset(),
+        is_closed=times == sorted(times),
         packet=packets.__getitem__,
         height=stream.codec_context.height,
         width=stream.codec_context.width,
     )
 
 
-def _needed(
-    times: Sequence[int], *, keyframes: AbstractSet[int], wanted: AbstractSet[int]
-) -> Sequence[int]:
+def _needed(clip: _Coded, *, wanted: AbstractSet[int]) -> Sequence[int]:
     """Numbers of the packets to decode for frames at these times, in the order of decoding.
 
-    A frame needs those from its keyframe on, and none after itself. Where frames are shown in
-    another order than they are decoded, all are needed.
+    A frame needs those from its keyframe on to which others refer, and none after itself.
     """
-    if not isinstance(times, range) and list(times) != sorted(times):
-        return range(len(times))
+    if not clip.is_closed:
+        return range(len(clip.times))
     needed: list[int] = []
     follows = False
-    for number in range(len(times) - 1, -1, -1):
-        follows = follows or times[number] in wanted
-        if follows:
+    for number in range(len(clip.times) - 1, -1, -1):
+        is_wanted = clip.times[number] in wanted
+        follows = follows or is_wanted
+        if is_wanted or (follows and number not in clip.aside):
             needed.append(number)
-        follows = follows and number not in keyframes
+        follows = follows and number not in clip.keyframes
     return needed[::-1]
 
 

@@ -391,7 +391,7 @@ def test_a_clip_that_lost_frames_on_its_way_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_same_frames_are_the_same_bytes_whatever_lay_in_memory(tmp_path: Path) -> None:
-    """With AVX-512 a tenth of these would be other bytes."""
+    """With AVX-512 a third of these would be other bytes."""
     random = np.random.default_rng(1)
     width, height = 34, 50
     picture = random.integers(16, 235, height * width * 3 // 2, dtype=np.uint8)
