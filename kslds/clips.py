@@ -427,7 +427,7 @@ def _result(
     except EncodeError as error:
         raise EncodeError(
             f"{clip.source_file}, clip {clip.clip_id}: {error.what}",
-            hint="Is the disk full? Run the same command again; if it stays, report it.",
+            hint="Run the same command again; if it stays, report it.",
         ) from error
 
 

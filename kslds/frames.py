@@ -68,7 +68,9 @@ def read_frames(
         if planes:
             return _pyav_frames(data, indices, out, planes=True)
         return READERS[reader](data, indices, out)
-    except (av.FFmpegError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        av.FFmpegError, LookupError, MemoryError, RuntimeError, TypeError, ValueError
+    ) as error:  # fmt: skip
         if isinstance(error, MediaError):
             raise
         raise MediaError(
@@ -186,9 +188,10 @@ def _h264() -> Any:
 
 
 def _any_form(data: bytes, stack: ExitStack) -> _Coded:
-    """Any clip that FFmpeg reads; stays open until the stack is left."""
+    """Any MP4 that FFmpeg reads; stays open until the stack is left."""
+    mp4.check_counts(data)
     limit = {"max_pixels": str(MAX_PIXELS)}
-    container = stack.enter_context(av.open(io.BytesIO(data), options=limit))
+    container = stack.enter_context(av.open(io.BytesIO(data), format="mov", options=limit))
     stream = container.streams.video[0]
     if cast(Any, stream.codec_context) is None:
         raise ValueError("its codec is unknown")
@@ -196,12 +199,15 @@ def _any_form(data: bytes, stack: ExitStack) -> _Coded:
     if any(packet.is_discard for packet in packets):
         raise ValueError("it has frames that are not shown (an edit list)")
     times = [cast(int, packet.pts) for packet in packets]
+    if len(set(times)) < len(times):
+        raise ValueError("two of its frames are shown at the same time")
     return _Coded(
         decoder=stream.codec_context,
         times=times,
         keyframes={number for number, packet in enumerate(packets) if packet.is_keyframe},
         aside=frozenset(),
-        is_closed=times == sorted(times),
+        # What is said to be a keyframe need not be one with which decoding can begin.
+        is_closed=False,
         packet=packets.__getitem__,
         height=stream.codec_context.height,
         width=stream.codec_context.width,

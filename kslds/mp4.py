@@ -1,7 +1,7 @@
 """Where the frames of a clip of our own lie in its MP4.
 
 FFmpeg finds that out for any file, and needs a tenth of the time of reading a clip for it. Clips
-that kslds writes have one form: one track of H.264 in one chunk, in groups that begin with a
+that kslds writes have one form: one track of H.264 side by side, in groups that begin with a
 keyframe and refer to nothing outside of themselves. Boxes and their fields are those of ISO/IEC
 14496-12 and -15, the first byte of a coded frame that of ITU-T H.264, 7.3.1.
 """
@@ -59,62 +59,114 @@ def track(data: bytes) -> Track | None:
         return None
 
 
+def check_counts(data: bytes) -> None:
+    """Before FFmpeg makes room for them: a file cannot have more coded frames than bytes.
+
+    Raises:
+        ValueError: It says that it has.
+    """
+    try:
+        tables = [box for box in _walk(data, 0, len(data)) if box[0] in (b"moov", b"moof")]
+    except (_OtherForm, struct.error):
+        tables = [(b"", 0, len(data))]  # FFmpeg may see something in it
+    for _, first, last in tables:
+        for kind, before in ((b"stsz", 12), (b"trun", 8), (b"stz2", 12)):
+            at = data.find(kind, first, last)
+            while at >= 0:
+                count = int.from_bytes(data[at + before : at + before + 4], "big")
+                if count > len(data):
+                    raise ValueError(f"it states {count} frames in {len(data)} bytes")
+                at = data.find(kind, at + 4, last)
+
+
 def _track(data: bytes) -> Track:
     top = _boxes(data, 0, len(data))
     moov = _boxes(data, *top[b"moov"])
     trak = _boxes(data, *moov[b"trak"])
-    if b"mvex" in moov or (b"edts" in trak and not _starts_at_once(data, *trak[b"edts"])):
+    media = _boxes(data, *trak[b"mdia"])
+    if b"mvex" in moov or data[media[b"hdlr"][0] + 8 :][:4] != b"vide":
         raise _OtherForm
-    media = _boxes(data, *_boxes(data, *trak[b"mdia"])[b"minf"])
-    table = _boxes(data, *media[b"stbl"])
-    if struct.unpack_from(">I", data, table[b"stsz"][0] + 4)[0]:
+    table = _boxes(data, *_boxes(data, *media[b"minf"])[b"stbl"])
+    width, height, settings = _entry(data, *table[b"stsd"])
+    if settings[4] & 3 != 3:  # lengths of four bytes, in which `_kind` believes
         raise _OtherForm
-    sizes = _numbers(data, table[b"stsz"], before=8)
-    chunks = _numbers(data, table[b"stco"], before=4)
+    sizes = _sizes(data, table[b"stsz"])
+    starts = _starts(data, table, sizes=sizes)
+    times, shown = _shown(data, table, count=len(sizes))
+    if b"edts" in trak:
+        shown_for = _shown_for(data, *trak[b"edts"]) * _scale(data, media[b"mdhd"])
+        if shown_for <= int(times.max()) * _scale(data, moov[b"mvhd"]):
+            raise _OtherForm
     # Without the table, every frame is one.
     keyframes = (
-        _numbers(data, table[b"stss"], before=4)
-        if b"stss" in table
-        else np.arange(1, len(sizes) + 1)
+        _numbers(data, table[b"stss"], before=4) - 1 if b"stss" in table else np.arange(len(sizes))
     )
-    if len(chunks) != 1 or not len(sizes) or not sizes.all() or keyframes[:1].tolist() != [1]:
-        raise _OtherForm
-    ends = chunks[0] + np.cumsum(sizes)
-    if ends[-1] > len(data):
-        raise _OtherForm
-    width, height, settings = _entry(data, *table[b"stsd"])
-    starts, keyframes = ends - sizes, keyframes - 1
-    shown = _shown(data, table, count=len(sizes))
     reached = np.maximum.accumulate(shown)[keyframes[1:] - 1]
-    if (shown[keyframes] != keyframes).any() or (reached >= keyframes[1:]).any():
-        raise _OtherForm  # A group goes on after the next has begun.
-    has_lengths = settings[4] & 3 == 3  # of four bytes
-    aside = np.flatnonzero(_is_aside(data, starts)).tolist() if has_lengths else []
+    if keyframes[:1].tolist() != [0] or (shown[keyframes] != keyframes).any():
+        raise _OtherForm
+    if (reached >= keyframes[1:]).any():  # A group goes on after the next has begun.
+        raise _OtherForm
+    if any(_kind(data, start) != _IDR for start in starts[keyframes].tolist()):
+        raise _OtherForm
     return Track(
         starts=starts.tolist(),
         sizes=sizes.tolist(),
         shown=shown.tolist(),
         keyframes=frozenset(keyframes.tolist()),
-        aside=frozenset(aside),
+        aside=frozenset(np.flatnonzero(_is_aside(data, starts)).tolist()),
         width=width,
         height=height,
         settings=settings,
     )
 
 
-def _shown(data: bytes, table: _Boxes, *, count: int) -> _Numbers:
-    """The place of each coded frame among all, as they are shown."""
-    if b"ctts" not in table:
-        return np.arange(count)
-    # Without the offsets, each is shown when the one before it ends.
+def _sizes(data: bytes, box: tuple[int, int]) -> _Numbers:
+    """The bytes of each coded frame."""
+    size, count = struct.unpack_from(">II", data, box[0] + 4)
+    sizes = _numbers(data, box, before=8) if size == 0 else np.full(min(count, 2), size)
+    if not len(sizes) or not sizes.all() or (size and count > 1):
+        raise _OtherForm
+    return sizes
+
+
+def _starts(data: bytes, table: _Boxes, *, sizes: _Numbers) -> _Numbers:
+    """Where each coded frame begins; they lie side by side, in whatever chunks."""
+    chunks = _numbers(data, table[b"stco"], before=4).tolist()
+    first, last = table[b"stsc"]
+    (rows,) = struct.unpack_from(">I", data, first + 4)
+    if not chunks or not 0 < rows <= (last - first - 8) // 12:
+        raise _OtherForm
+    ends = chunks[0] + np.cumsum(sizes)
+    starts: _Numbers = ends - sizes
+    runs = list(struct.iter_unpack(">III", data[first + 8 : first + 8 + 12 * rows]))
+    until = [run[0] - 1 for run in runs[1:]] + [len(chunks)]
+    reached = begun = 0
+    for (number, each, entry), end in zip(runs, until, strict=True):
+        if number != begun + 1 or end <= begun or not each or entry != 1:
+            raise _OtherForm
+        for chunk in chunks[begun:end]:
+            if starts[reached] != chunk:
+                raise _OtherForm
+            reached += each
+        begun = end
+    if reached != len(sizes) or ends[-1] > len(data):
+        raise _OtherForm
+    return starts
+
+
+def _shown(data: bytes, table: _Boxes, *, count: int) -> tuple[_Numbers, _Numbers]:
+    """When each coded frame is shown, from 0 on, and its place among all."""
     lasts = _each(data, table[b"stts"], count=count)
-    times = np.cumsum(lasts) - lasts + _each(data, table[b"ctts"], count=count)
+    # Without the offsets, each is shown when the one before it ends.
+    times = np.cumsum(lasts) - lasts
+    if b"ctts" in table:
+        times += _each(data, table[b"ctts"], count=count)
     order = np.argsort(times)
-    if not np.diff(times[order]).all():
+    if times[order[0]] != 0 or not np.diff(times[order]).all():
         raise _OtherForm
     shown = np.empty_like(order)
     shown[order] = np.arange(count)
-    return shown
+    return times, shown
 
 
 def _each(data: bytes, box: tuple[int, int], *, count: int) -> _Numbers:
@@ -126,17 +178,31 @@ def _each(data: bytes, box: tuple[int, int], *, count: int) -> _Numbers:
     pairs = np.frombuffer(data, ">i4", 2 * rows, first + 8).astype(np.int64).reshape(rows, 2)
     if pairs[:, 0].min(initial=0) < 0 or pairs[:, 0].sum() != count:
         raise _OtherForm
-    return np.repeat(pairs[:, 1], pairs[:, 0])
+    return cast(_Numbers, np.repeat(pairs[:, 1], pairs[:, 0]))
+
+
+_SLICE, _IDR = 1, 5
+"""Types of what a frame consists of: a part of one that is no keyframe, and of one that is."""
+
+
+def _kind(data: bytes, start: int) -> int:
+    """The type of the first slice of a coded frame, after what may precede it."""
+    for _ in range(_MOST_BOXES):
+        length, first = struct.unpack_from(">IB", data, start)
+        if _SLICE <= first & 0b11111 <= _IDR:
+            return int(first & 0b11111)
+        start += 4 + length
+    raise _OtherForm
 
 
 def _is_aside(data: bytes, starts: _Numbers) -> npt.NDArray[np.bool_]:
-    """Does no other frame refer to one that starts here, after the four bytes of its length?
+    """Does no other frame refer to one that starts here?
 
-    Its type, five bits, is 1, a slice of a frame that is no keyframe, and ``nal_ref_idc``, two
-    bits, is 0. What begins with something else may be referred to.
+    The five bits of its type say a slice, and ``nal_ref_idc``, two bits, is 0. What begins with
+    something else may be referred to.
     """
     first = np.frombuffer(data, np.uint8)[starts + 4]
-    return cast("npt.NDArray[np.bool_]", first & 0x7F == 1)
+    return cast("npt.NDArray[np.bool_]", first & 0b1111111 == _SLICE)
 
 
 class _Boxes(dict[bytes, tuple[int, int]]):
@@ -172,11 +238,22 @@ def _numbers(data: bytes, box: tuple[int, int], *, before: int) -> _Numbers:
     return np.frombuffer(data, ">u4", count, first + before + 4).astype(np.int64)
 
 
-def _starts_at_once(data: bytes, start: int, end: int) -> bool:
-    """Does an edit list show the track from its beginning, once and at its own pace?"""
+def _scale(data: bytes, box: tuple[int, int]) -> int:
+    """Ticks in a second, of a box that begins with two times."""
+    version, _, _, short, _, long = struct.unpack_from(">B3xIIIII", data, box[0])
+    return int(long if version else short)
+
+
+def _shown_for(data: bytes, start: int, end: int) -> int:
+    """For how long an edit list shows the track, from its beginning and at its own pace.
+
+    In ticks of the whole file.
+    """
     first, _ = _boxes(data, start, end)[b"elst"]
-    version, count, _, media_time, rate = struct.unpack_from(">B3xIIiI", data, first)
-    return bool((version, count, media_time, rate) == (0, 1, 0, 1 << 16))
+    version, count, duration, media_time, rate = struct.unpack_from(">B3xIIiI", data, first)
+    if (version, count, media_time, rate) != (0, 1, 0, 1 << 16):
+        raise _OtherForm
+    return int(duration)
 
 
 def _entry(data: bytes, start: int, end: int) -> tuple[int, int, bytes]:

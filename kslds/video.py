@@ -10,6 +10,7 @@ so that a playlist is never followed.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -434,6 +435,10 @@ ENCODINGS: Mapping[str, Encoding] = {
 }  # fmt: skip
 
 _STEP = 4
+_FINEST = Fraction(1, 1_000_000)
+"""Unit of timestamps, in seconds, up to which frames may be stored in another order than shown."""
+_LONGEST_LEAD = 600
+"""Seconds between the first two frames' turns; from 1,073 on FFmpeg ends the process."""
 _LAST_FRAME = Fraction(1, 25)
 """How long the last frame of a clip is shown, in seconds."""
 _FRAMES_AHEAD = 8
@@ -485,6 +490,9 @@ def _opened(
         # With these instructions x264 gives other bytes for the same pixels now and then, because
         # it looks at memory that nobody has written (docs/format.md, Decisions).
         given["x264-params"] = "asm=AVX2"
+    if time_base < _FINEST:
+        # Between a frame's turn in the file and when it is shown fit 2**31 ticks.
+        given["bf"] = "0"
     context.options = given
     return mux, stream
 
@@ -569,6 +577,8 @@ class ClipEncoder:
         for packet in packets:
             # Counts for the last only; the others end where the next begins.
             packet.duration = max(1, round(_LAST_FRAME / self._time_base))
+            if packet.dts is not None:  # below 0 for the first, as long as that is shown
+                packet.dts = max(packet.dts, -round(_LONGEST_LEAD / self._time_base))
         self._mux.mux(packets)
 
     def _wait(self) -> None:
@@ -576,7 +586,7 @@ class ClipEncoder:
         try:
             self._encoded.popleft().result()
         except (av.FFmpegError, OSError) as error:
-            raise EncodeError(f"the encoder stopped: {error}.") from error
+            raise _stopped(error) from error
 
     def abort(self) -> None:
         """Stop and delete what was written. Harmless after `finish`."""
@@ -590,6 +600,7 @@ class ClipEncoder:
         Raises:
             EncodeError: The encoder failed, the count or a timestamp differs, or the picture
                 is not the one that went in.
+            OSError: The disk is full.
         """
         try:
             while self._encoded:
@@ -598,7 +609,7 @@ class ClipEncoder:
             self._mux.close()
             container = self._out.read_bytes()
         except (av.FFmpegError, OSError) as error:
-            raise EncodeError(f"the encoder stopped: {error}.") from error
+            raise _stopped(error) from error
         finally:
             self.abort()
         pts, packets, psnr = _decode_check(
@@ -623,6 +634,13 @@ class ClipEncoder:
             psnr_db=round(psnr, 2),
             num_frames=len(pts),
         )
+
+
+def _stopped(error: Exception) -> Exception:
+    """Why an encoder could not go on."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return OSError(error.errno, os.strerror(error.errno), error.filename)
+    return EncodeError(f"the encoder stopped: {error}.")
 
 
 def _decode_check(

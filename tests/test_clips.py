@@ -413,6 +413,29 @@ def test_the_same_frames_are_the_same_bytes_whatever_lay_in_memory(tmp_path: Pat
     assert len(found) == 1
 
 
+@pytest.mark.parametrize(
+    ("base", "gaps"),
+    [
+        (Fraction(1), [100_000, 1, 7]),
+        (Fraction(1, 25), [2_200_000, 1, 1]),
+        (Fraction(1, 90_000), [1_200_000_000, 3000, 3000]),
+        (Fraction(1, 1_000_000), [1_100_000_000, 40_000, 500_000_000]),
+        (Fraction(1, 1_000_000_000), [1_200_000_000, *[400_000_000] * 9]),
+    ],
+    ids=str,
+)
+def test_frames_far_apart_keep_their_times(tmp_path: Path, base: Fraction, gaps: list[int]) -> None:
+    encoder = video.ClipEncoder(
+        size=(32, 32), time_base=base, encoding=video.ENCODINGS["h264"], folder=tmp_path
+    )
+    times = [0, *np.cumsum(gaps).tolist()]
+    for shade, pts in enumerate(times):
+        encoder.add(pts, bytes([20 + 18 * shade]) * (32 * 32 * 3 // 2))
+    data = encoder.finish().data  # which checks the times
+    got = video.read_frames(data, indices=range(len(times)), planes=True)
+    assert got[:, 0, 0].tolist() == pytest.approx([20 + 18 * n for n in range(len(times))], abs=3)
+
+
 def test_a_clip_is_written_below_a_folder_of_any_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def test_other_forms_are_left_to_ffmpeg(tmp_path: Path, whole: np.ndarray) -> No
         "fragments": {"movflags": "frag_keyframe+empty_moov", "sc_threshold": 0},
         "an edit list": {"movflags": "faststart", "sc_threshold": 0},
         "open groups": {"x264-params": "open-gop=1", "sc_threshold": 0},
+        "no whole keyframes": {"x264-params": "intra-refresh=1:keyint=8:ref=4", "bf": 0},
     }
     for name, options in forms.items():
         data = clip(tmp_path / f"{name}.mp4", **options)
@@ -172,7 +173,7 @@ def test_other_codecs_have_the_room_that_they_need(tmp_path: Path, codec: str) -
 def test_a_long_clip_in_many_chunks_is_read_right(tmp_path: Path) -> None:
     data = clip(tmp_path / "c.mp4", qp=0, filter="noise=alls=60:allf=t")
     assert len(data) > 1_500_000
-    assert mp4.track(data) is None
+    assert mp4.track(data) is not None
     got = frames.read_frames(data, indices=[FRAMES - 1, 0, 13])
     assert [read_number(frame) for frame in got] == [FRAMES - 1, 0, 13]
 
@@ -183,6 +184,66 @@ def test_frames_that_an_edit_list_leaves_out_are_not_counted(tmp_path: Path) -> 
     assert mp4.track(data) is None
     with pytest.raises(MediaError, match="frames that are not shown"):
         frames.read_frames(data, indices=[0])
+
+
+@pytest.mark.parametrize("number", [1, 2, 6, 7, 37])
+def test_a_clip_of_any_length_is_read_without_ffmpeg(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "whole.mp4"
+    path.write_bytes(clip(path, **{"frames:v": number}))
+    track = mp4.track(path.read_bytes())
+    assert track is not None
+    assert sorted(track.shown) == list(range(number))
+    got = frames.read_frames(path.read_bytes(), indices=range(number))
+    assert [read_number(frame) for frame in got] == list(range(number))
+
+
+def _changed(data: bytes, box: bytes, offset: int, value: int) -> bytes:
+    """With another 32-bit number in a box, so many bytes after its type."""
+    at = data.index(box) + 4 + offset
+    return data[:at] + struct.pack(">I", value) + data[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("box", "offset", "value"),
+    [
+        (b"elst", 8, 100),  # shows a tenth of a second
+        (b"stsc", 12, 1),  # one frame in a chunk, of which there is one
+        (b"ctts", 12, 2**32 - 9000),  # the first frames are shown before time 0
+        (b"hdlr", 8, 0x736F756E),  # sound
+        (b"stss", 8, 2),  # a frame that is no keyframe
+    ],
+)
+def test_tables_that_ffmpeg_understands_otherwise_are_left_to_it(
+    ours: bytes, box: bytes, offset: int, value: int
+) -> None:
+    assert mp4.track(_changed(ours, box, offset, value)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"ffconcat version 1.0\nfile other.mp4\n",
+        b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        b"m=video 50004 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n",
+        b"#EXTM3U\n#EXTINF:1,\nother.mp4\n",
+    ],
+)
+def test_nothing_else_is_opened_for_a_clip(
+    ours: bytes, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.mp4").write_bytes(ours)
+    monkeypatch.chdir(tmp_path)
+    start = time.perf_counter()
+    with pytest.raises(MediaError):
+        frames.read_frames(data, indices=[0])
+    assert time.perf_counter() - start < 5
+
+
+def test_there_is_no_room_for_frames_that_cannot_be_there(ours: bytes) -> None:
+    many = 20_000_000
+    lie = _changed(_changed(ours, b"stsz", 4, 1), b"stsz", 8, many)
+    with pytest.raises(MediaError, match=f"states {many} frames in {len(ours)} bytes"):
+        frames.read_frames(lie, indices=[0])
 
 
 def test_many_boxes_are_not_gone_through(ours: bytes) -> None:
