@@ -130,7 +130,10 @@ def _family(pid: int) -> list[int]:
     """A process and all that it started."""
     found = [pid]
     for one in found:
-        for task in Path(f"/proc/{one}/task").glob("*"):
+        tasks: list[Path] = []
+        with suppress(OSError):  # any of them may end meanwhile
+            tasks = list(Path(f"/proc/{one}/task").iterdir())
+        for task in tasks:
             with suppress(OSError):
                 children = map(int, (task / "children").read_text().split())
                 found += [child for child in children if not _borrows(child, task)]
