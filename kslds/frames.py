@@ -102,12 +102,8 @@ class _Coded:
     decoder: Any
     times: Sequence[int]
     """Of each packet, when it is shown, in the order of decoding."""
-    keyframes: AbstractSet[int]
-    """Numbers of packets."""
-    aside: AbstractSet[int]
-    """Numbers of packets that no other refers to."""
-    is_closed: bool
-    """Does no packet refer to one before its keyframe?"""
+    track: mp4.Track | None
+    """What is known of its packets where it has the form that kslds writes."""
     packet: Callable[[int], Any]
     """Number → what the decoder takes."""
     height: int
@@ -130,7 +126,9 @@ def _pyav_frames(
             if not 0 <= index < len(shown):
                 raise IndexError(f"it has {len(shown)} frames, none of them is number {index}")
             places.setdefault(shown[index], []).append(place)
-        numbers = _needed(clip, wanted=set(places))
+        # Of other forms, what is said to be a keyframe need not be one.
+        everything: Sequence[int] = range(len(clip.times))
+        numbers = _needed(clip.track, wanted=places.keys()) if clip.track else everything
         copy = _copy_planes if planes else _copy_rgb
         for number in [*numbers, None]:
             if not places:
@@ -173,9 +171,7 @@ def _ours(data: bytes) -> _Coded | None:
     return _Coded(
         decoder=decoder,
         times=track.shown,
-        keyframes=track.keyframes,
-        aside=track.aside,
-        is_closed=True,
+        track=track,
         packet=packet,
         height=track.height,
         width=track.width,
@@ -204,31 +200,26 @@ def _any_form(data: bytes, stack: ExitStack) -> _Coded:
     return _Coded(
         decoder=stream.codec_context,
         times=times,
-        keyframes={number for number, packet in enumerate(packets) if packet.is_keyframe},
-        aside=frozenset(),
-        # What is said to be a keyframe need not be one with which decoding can begin.
-        is_closed=False,
+        track=None,
         packet=packets.__getitem__,
         height=stream.codec_context.height,
         width=stream.codec_context.width,
     )
 
 
-def _needed(clip: _Coded, *, wanted: AbstractSet[int]) -> Sequence[int]:
-    """Numbers of the packets to decode for frames at these times, in the order of decoding.
+def _needed(track: mp4.Track, *, wanted: AbstractSet[int]) -> list[int]:
+    """Numbers of the packets to decode for these frames of a clip, in the order of decoding.
 
     A frame needs those from its keyframe on to which others refer, and none after itself.
     """
-    if not clip.is_closed:
-        return range(len(clip.times))
     needed: list[int] = []
     follows = False
-    for number in range(len(clip.times) - 1, -1, -1):
-        is_wanted = clip.times[number] in wanted
+    for number in range(len(track.shown) - 1, -1, -1):
+        is_wanted = track.shown[number] in wanted
         follows = follows or is_wanted
-        if is_wanted or (follows and number not in clip.aside):
+        if is_wanted or (follows and number not in track.aside):
             needed.append(number)
-        follows = follows and number not in clip.keyframes
+        follows = follows and number not in track.keyframes
     return needed[::-1]
 
 

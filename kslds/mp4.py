@@ -123,8 +123,10 @@ def _track(data: bytes) -> Track:
 def _sizes(data: bytes, box: tuple[int, int]) -> _Numbers:
     """The bytes of each coded frame."""
     size, count = struct.unpack_from(">II", data, box[0] + 4)
-    sizes = _numbers(data, box, before=8) if size == 0 else np.full(min(count, 2), size)
-    if not len(sizes) or not sizes.all() or (size and count > 1):
+    if size and count != 1:
+        raise _OtherForm
+    sizes = np.array([size]) if size else _numbers(data, box, before=8)
+    if not len(sizes) or not sizes.all():
         raise _OtherForm
     return sizes
 

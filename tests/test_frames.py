@@ -92,11 +92,11 @@ def test_other_readers_give_the_same_pixels(ours: bytes, whole: np.ndarray, read
 def test_little_is_decoded_for_a_few_frames(
     ours: bytes, wanted: set[int], decoded: list[int]
 ) -> None:
-    coded = frames._ours(ours)
-    assert coded is not None
-    assert {coded.times[number] for number in coded.keyframes} == {0, 36}
-    needed = frames._needed(coded, wanted=wanted)
-    assert [coded.times[number] for number in needed] == decoded
+    track = mp4.track(ours)
+    assert track is not None
+    assert track.keyframes == {0, 36}
+    needed = frames._needed(track, wanted=wanted)
+    assert [track.shown[number] for number in needed] == decoded
 
 
 def test_the_frames_of_our_mp4_are_where_ffmpeg_finds_them(ours: bytes) -> None:
