@@ -32,7 +32,7 @@ from kslds.probe import all_ms, sound_pts
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Timing
 from kslds.spans import ClipOptions, geometry, plan, resampled, span_end_pts
 
-_RENDER_VERSION = 4
+_RENDER_VERSION = 5
 """Raised whenever the same plan renders to other bytes."""
 
 _SEEKABLE = ("mov", "matroska")

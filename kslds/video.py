@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import math
 import os
 import resource
 import shutil
@@ -65,6 +66,8 @@ MAX_SIDE = 8192
 
 _MAX_CHILD_BYTES = 8 << 30
 STALL_SECONDS = 120
+_COARSE = 2
+"""How many pixels, across and down, become one in a `Geometry.coarse` picture."""
 
 
 @cache
@@ -129,6 +132,9 @@ class Geometry:
     size: tuple[int, int]
     box: tuple[int, int, int, int] | None = None
     """Cut out first: left, top, width and height, in stored pixels of the upright picture."""
+    coarse: bool = False
+    """So small that edges of a decoder's blocks are lost in it: what frames to which no other
+    refers keep of them alters it by less than rounding to 8 bits (docs/performance.md)."""
 
     @property
     def filters(self) -> str:
@@ -181,13 +187,19 @@ def geometry(
     """
     square = (size, size)
     if fit == "stretch":
-        return Geometry(scaled=square, size=square, box=box)
-    edge = max(width, height) if fit == "pad" else min(width, height)
-    scaled = (
-        max(2, _even(Fraction(width * size, edge))),
-        max(2, _even(Fraction(height * size, edge))),
+        scaled = square
+    else:
+        edge = max(width, height) if fit == "pad" else min(width, height)
+        scaled = (
+            max(2, _even(Fraction(width * size, edge))),
+            max(2, _even(Fraction(height * size, edge))),
+        )
+    return Geometry(
+        scaled=scaled,
+        size=scaled if fit == "short-side" else square,
+        box=box,
+        coarse=min(width / scaled[0], height / scaled[1]) >= _COARSE,
     )
-    return Geometry(scaled=scaled, size=scaled if fit == "short-side" else square, box=box)
 
 
 class _Watched(io.RawIOBase):
@@ -267,8 +279,11 @@ def decoding(
         `time_base` minus `origin_pts`, ascending; frame the packed yuv420p planes of
         `geometry.size`. Of frames that claim one time only the first is given.
     """
+    options = {"copyts": None, "threads": threads, **_seek(start_pts, origin_pts, time_base)}
+    if geometry.coarse:
+        options["skip_loop_filter"] = "noref"
     command = _decoder(
-        safe_input(path, copyts=None, threads=threads, **_seek(start_pts, origin_pts, time_base)),
+        safe_input(path, **options),
         stream_index=stream_index,
         time_base=time_base,
         # The origin is subtracted here because NUT cannot hold what comes before zero.
@@ -612,14 +627,15 @@ class ClipEncoder:
             raise _stopped(error) from error
         finally:
             self.abort()
-        pts, packets, psnr = _decode_check(
+        pts, time_base, packets, psnr = _decode_check(
             container, luma=self._luma, full_range=self._encoding.name == "jpeg"
         )
-        wanted = [(p - self._pts[0]) * self._time_base for p in self._pts]
-        if pts != wanted:
+        unit = time_base / self._time_base
+        got = [(p - pts[0]) * unit.numerator for p in pts]
+        if got != [(p - self._pts[0]) * unit.denominator for p in self._pts]:
             raise EncodeError(
-                f"the encoded clip has {len(pts)} frames at other times than the {len(wanted)} "
-                "that went in."
+                f"the encoded clip has {len(pts)} frames at other times than the "
+                f"{len(self._pts)} that went in."
             )
         if psnr < self._encoding.min_psnr_db:
             raise EncodeError(
@@ -645,11 +661,15 @@ def _stopped(error: Exception) -> Exception:
 
 def _decode_check(
     container: bytes, *, luma: Sequence[npt.NDArray[np.uint8]], full_range: bool
-) -> tuple[list[Fraction], list[bytes], float]:
-    """Times in seconds, packets, and luma PSNR (of every 16th pixel) of what was encoded."""
-    times: list[Fraction] = []
+) -> tuple[list[int], Fraction, list[bytes], float]:
+    """Of what was encoded: times, their unit in seconds, packets, and luma PSNR (of every 16th
+    pixel)."""
+    pts: list[int] = []
     packets: list[bytes] = []
     squared = 0.0
+    # Full range is brought to studio range: 219 / 255 of it, and 16. Whole numbers are
+    # the same on every machine.
+    unit, scale, offset = (255, 219, 16 * 255) if full_range else (1, 1, 0)
     with av.open(io.BytesIO(container)) as file:
         stream = file.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -657,13 +677,14 @@ def _decode_check(
             if packet.size:
                 packets.append(bytes(packet))
             for frame in packet.decode():
-                plane = cast(Any, frame).planes[0]
-                got = plane_rows(plane, plane.width)[::_STEP, ::_STEP].astype(np.float32)
-                if full_range:
-                    got = got * (219 / 255) + 16
-                if len(times) < len(luma):
-                    squared += float(np.mean((got - luma[len(times)]) ** 2))
-                times.append(cast(int, frame.pts) * cast(Fraction, stream.time_base))
-    times = [t - times[0] for t in times]
-    error = squared / max(len(luma), 1)
-    return times, packets, 99.0 if error < 1e-4 else min(99.0, 10 * np.log10(255**2 / error))
+                if len(pts) < len(luma):
+                    plane = cast(Any, frame).planes[0]
+                    got = plane_rows(plane, plane.width)[::_STEP, ::_STEP].astype(np.int64)
+                    given = luma[len(pts)].astype(np.int64)
+                    off = (got * scale + offset - given * unit).ravel()
+                    squared += int(off.dot(off)) / off.size
+                pts.append(cast(int, frame.pts))
+        time_base = cast(Fraction, stream.time_base)
+    error = squared / unit**2 / max(len(luma), 1)
+    psnr = 99.0 if error < 1e-4 else min(99.0, 10 * math.log10(255**2 / error))
+    return pts, time_base, packets, psnr

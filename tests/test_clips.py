@@ -558,6 +558,30 @@ def test_a_decoder_can_be_told_of_so_many_stretches(tmp_path: Path) -> None:
     assert not decoded.errors
 
 
+def test_block_edges_are_left_only_where_they_do_not_show(tmp_path: Path) -> None:
+    path = tmp_path / "blocky.mp4"
+    source = ["-f", "lavfi", "-i", "mandelbrot=s=640x480:r=25", "-t", "1"]
+    ffmpeg(*source, "-c:v", "libx264", "-b:v", "500k", "-pix_fmt", "yuv420p", path)
+    found = probe.probe(path)
+
+    def decoded(shape: video.Geometry) -> tuple[list[int], np.ndarray]:
+        with video.decoding(
+            path, stream_index=0, time_base=found.time_base, origin_pts=found.origin_pts,
+            geometry=shape,
+        ) as running:  # fmt: skip
+            pts, frames = zip(*running.frames, strict=True)
+        return list(pts), np.stack([np.frombuffer(f, np.uint8) for f in frames]).astype(float)
+
+    assert not video.geometry(640, 480, size=322, fit="stretch").coarse  # 480 lines become 322
+    shape = video.geometry(640, 480, size=224, fit="stretch")
+    pts, frames = decoded(shape)
+    exact_pts, exact = decoded(dataclasses.replace(shape, coarse=False))
+    assert pts == exact_pts == list(found.pts)
+    errors = ((frames - exact) ** 2).mean(axis=1)
+    assert 0 < errors.max() < 255**2 / 10**5  # 50 dB
+    assert (errors == 0).sum() > 5  # those to which others refer
+
+
 PEAK = """
 import sys
 from pathlib import Path
