@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kslds.errors import MediaError
-from kslds.video import SAFE_INPUT
+from kslds.video import open_media
 
 Plane = npt.NDArray[np.float32]
 
@@ -112,9 +112,7 @@ def _sample(
     across, down = (height, width) if rotation in (90, 270) else (width, height)
     pairs: list[list[Plane]] = []
     try:
-        with av.open(
-            f"file:{path.absolute()}", options=dict(SAFE_INPUT), metadata_errors="replace"
-        ) as container:
+        with open_media(path) as container:
             stream: Any = container.streams[stream_index]
             length = int(container.duration or 0)
             start = int(container.start_time or 0)

@@ -30,6 +30,7 @@ from kslds.video import (
     Geometry,
     decoding,
     ffmpeg_exe,
+    open_media,
     safe_input,
 )
 
@@ -130,7 +131,9 @@ _CAPTURE_TAGS = {
 
 def _capture(tags: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
-    for key, value in sorted(tags.items()):
+    for key, text in sorted(tags.items()):
+        # Bytes that are no UTF-8 may come as surrogates, which no table holds.
+        value = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         kind = _CAPTURE_TAGS.get(key.lower())
         if kind and value and value not in found.get(kind, []):
             found.setdefault(kind, []).append(value[:200])
@@ -317,9 +320,7 @@ class _Opened:
 
 def _open(path: Path) -> _Opened:
     try:
-        with av.open(
-            f"file:{path.absolute()}", options=dict(SAFE_INPUT), metadata_errors="replace"
-        ) as container:
+        with open_media(path) as container:
             stream = _best_stream(container)
             packets = _read_packets(container, stream)
             context = stream.codec_context
@@ -338,18 +339,18 @@ def _open(path: Path) -> _Opened:
                     "stream_index": stream.index,
                     "width": context.width,
                     "height": context.height,
-                    "sar": stream.sample_aspect_ratio or Fraction(1),
-                    "time_base": stream.time_base,
+                    "sar": Fraction(stream.sample_aspect_ratio or 1),
+                    "time_base": Fraction(stream.time_base),
                     "has_audio": bool(container.streams.audio),
                     "capture": _capture({**container.metadata, **stream.metadata}),
                 },
                 packets=packets,
                 sound_starts=[
-                    other.start_time * cast(Fraction, other.time_base)
+                    other.start_time * Fraction(other.time_base)
                     for other in container.streams.audio
                     if other.start_time is not None
                 ],
-                rate=stream.average_rate,
+                rate=Fraction(stream.average_rate) if stream.average_rate else None,
                 guesses=bool(packets.unstamped or (not exact and context.codec.reorder)),
             )
     except MediaError as error:
@@ -543,7 +544,7 @@ class _Decoded:
 
 def _decode(path: str, stream_index: int) -> _Decoded:
     found = _Decoded()
-    with av.open(f"file:{path}", options=dict(SAFE_INPUT), metadata_errors="replace") as container:
+    with open_media(Path(path)) as container:
         stream = container.streams[stream_index]
         context = cast(Any, stream.codec_context)
         context.thread_type = "NONE"

@@ -121,6 +121,16 @@ def safe_input(path: Path, **options: Any) -> Any:
     return ffmpeg.input(f"file:{path.absolute()}", **SAFE_INPUT, **options)
 
 
+_TEXTS: dict[str, Any] = {}
+if int(av.__version__.partition(".")[0]) < 19:  # later ones keep what is no UTF-8 as surrogates
+    _TEXTS["metadata_errors"] = "replace"
+
+
+def open_media(path: Path) -> Any:
+    """A raw file as a container of PyAV's, which opens nothing else."""
+    return av.open(f"file:{path.absolute()}", options=dict(SAFE_INPUT), **_TEXTS)
+
+
 # --------------------------------------------------------------------------- decoding
 
 
@@ -382,12 +392,12 @@ def _among(wanted: Sequence[tuple[int, int]]) -> str:
 
 def _nut_frames(stream: Any, *, time_base: Fraction) -> Iterator[tuple[int, bytes]]:
     try:
-        container = av.open(stream, format="nut", buffer_size=1 << 20, metadata_errors="replace")
+        container = av.open(stream, format="nut", buffer_size=1 << 20, **_TEXTS)
     except av.FFmpegError:
         return  # The child wrote nothing; its own complaint is in its log.
     with container:
         video = container.streams.video[0]
-        tick = cast(Fraction, video.time_base)
+        tick = Fraction(cast(Any, video.time_base))
         whole = video.width * video.height * 3 // 2
         last: int | None = None
         try:
@@ -684,7 +694,7 @@ def _decode_check(
                     off = (got * scale + offset - given * unit).ravel()
                     squared += int(off.dot(off)) / off.size
                 pts.append(cast(int, frame.pts))
-        time_base = cast(Fraction, stream.time_base)
+        time_base = Fraction(cast(Any, stream.time_base))
     error = squared / unit**2 / max(len(luma), 1)
     psnr = 99.0 if error < 1e-4 else min(99.0, 10 * math.log10(255**2 / error))
     return pts, time_base, packets, psnr

@@ -94,6 +94,15 @@ def test_capture_facts_are_reported_and_not_carried_on(tmp_path: Path, media: Pa
         assert b"ExamplePhone" not in data
 
 
+def test_tags_may_be_in_any_encoding(tmp_path: Path, media: Path) -> None:
+    make = os.fsdecode("Камера".encode("cp1251"))
+    tags = ("-metadata", f"com.apple.quicktime.make={make}", "-movflags", "use_metadata_tags")
+    record(media / "a.mov", num_frames=10, options=(*X264, *tags))
+    dataset = read(tmp_path, "a.mov,x,0,5,frame,s\n")
+    (facts,) = json.loads((dataset.root / "reports" / "capture.json").read_text()).values()
+    assert facts["device"] == "\ufffd" * 6
+
+
 def test_the_four_units_mean_the_same_frames(tmp_path: Path, media: Path) -> None:
     record(media / "a.mp4", num_frames=90, options=X264)
     rows = (
