@@ -30,7 +30,7 @@ from kslds.errors import EncodeError, IncompleteDataset, MediaError, MissingFile
 from kslds.manifest import Dataset, canonical_json
 from kslds.probe import all_ms, sound_pts
 from kslds.schema import Clip, Dropped, Issue, Recording, Segment, Timing
-from kslds.spans import ClipOptions, geometry, plan, resampled, span_end_pts
+from kslds.spans import ClipOptions, geometry, is_coarse, plan, resampled, span_end_pts
 
 _RENDER_VERSION = 5
 """Raised whenever the same plan renders to other bytes."""
@@ -383,6 +383,7 @@ def _cut(
                 wanted=_wanted(job, clips) if unsound is None else (),
                 # Of a damaged recording other threads could make other frames.
                 threads=job.threads if unsound is None else 1,
+                smooth=not is_coarse(job.recording, job.geometry),
             )
         )
 

@@ -8,11 +8,13 @@ pixels of decord (docs/format.md, Decisions). Decoders let other Python threads 
 from __future__ import annotations
 
 import io
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, cast
@@ -23,7 +25,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from kslds import mp4
-from kslds.errors import MediaError, MissingExtra, UsageError
+from kslds.errors import EncodeError, MediaError, MissingExtra, UsageError
 
 MAX_SIDE = 8192
 """Longest side of a frame that is read, in pixels."""
@@ -349,3 +351,65 @@ def _pillow(frames: Sequence[bytes], out: Frames | None) -> Frames:
     except Image.DecompressionBombError as error:
         raise ValueError(str(error)) from error
     return cast(Frames, out)
+
+
+SPARSE = np.s_[::4, ::4]
+"""Of a plane, what is compared: every 16th pixel."""
+
+
+@dataclass
+class ReadBack:
+    """What was encoded, as a decoder gives it."""
+
+    time_base: Fraction
+    pts: list[int]
+    squared: list[float]
+    """Mean squared error of each frame's luma, of the pixels that are `SPARSE`."""
+    packets: list[bytes]
+
+
+def read_back(
+    container: bytes, *, luma: Sequence[npt.NDArray[np.uint8]], full_range: bool
+) -> ReadBack:
+    """Decode a clip that was just encoded, beside what went in.
+
+    Args:
+        container: The file.
+        luma: Of each frame that went in, the pixels that are `SPARSE`; studio range.
+        full_range: The clip has full range.
+
+    Raises:
+        EncodeError: It does not decode, or its pictures have another size.
+    """
+    # Full range is brought to studio range: 219 / 255 of it, and 16. Whole numbers are
+    # the same on every machine.
+    unit, scale, offset = (255, 219, 16 * 255) if full_range else (1, 1, 0)
+    try:
+        with av.open(io.BytesIO(container)) as file:
+            stream = file.streams.video[0]
+            stream.codec_context.thread_count = 1
+            read = ReadBack(Fraction(cast(Any, stream.time_base)), [], [], [])
+            for packet in file.demux(stream):
+                if packet.size:
+                    read.packets.append(bytes(packet))
+                for frame in packet.decode():
+                    plane = cast(Any, frame).planes[0]
+                    got = plane_rows(plane, plane.width)[SPARSE].astype(np.int64)
+                    if len(read.pts) == len(luma):
+                        raise ValueError(f"it has more frames than the {len(luma)} that went in")
+                    given = luma[len(read.pts)].astype(np.int64)
+                    if got.shape != given.shape:
+                        raise ValueError(f"a frame has {plane.width} × {plane.height}")
+                    if full_range:
+                        given = given.clip(16, 235)  # it has no more
+                    off = (got * scale + offset - given * unit).ravel()
+                    read.squared.append(int(off.dot(off)) / off.size / unit**2)
+                    read.pts.append(cast(int, frame.pts))
+    except (av.FFmpegError, ValueError) as error:
+        raise EncodeError(f"the encoded clip cannot be read back: {error}.") from error
+    return read
+
+
+def psnr(squared: float) -> float:
+    """In dB, of 8 bits; 99 at most."""
+    return 99.0 if squared < 1e-4 else min(99.0, 10 * math.log10(255**2 / squared))

@@ -370,7 +370,7 @@ def _decoded_pts(path: Path, opened: _Opened) -> Sequence[int]:
         MediaError: K125 the recording does not decode without complaint.
     """
     index, base = opened.facts["stream_index"], opened.facts["time_base"]
-    small = Geometry(scaled=(16, 16), size=(16, 16), coarse=True)
+    small = Geometry(scaled=(16, 16), size=(16, 16))
     with decoding(
         path, stream_index=index, time_base=base, origin_pts=0, geometry=small
     ) as decoded:

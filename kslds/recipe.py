@@ -306,22 +306,24 @@ def _value(value: Any, kind: Any, *, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         if isinstance(value, Mapping):
             return _section(value, cast(Any, kind), where=" [".join(where.rsplit(": ", 1)) + "]")
-        raise RecipeError(f"{where} = {value!r}: expected a table, [{where.split(': ')[-1]}].")
+        raise RecipeError(f"{where} = {value!r:.200}: expected a table, [{where.split(': ')[-1]}].")
     if origin is tuple:
         if not isinstance(value, list):
             value = [value]
         each = inner[0]
         if inner[-1] is not Ellipsis and len(value) != len(inner):
-            raise RecipeError(f"{where} = {value!r}: expected {len(inner)} values.")
+            raise RecipeError(f"{where} = {value!r:.200}: expected {len(inner)} values.")
         return tuple(_value(v, each, where=where) for v in value)
     if get_origin(kind) is Literal:
         if value in inner:
             return value
-        raise RecipeError(f"{where} = {value!r}: expected one of {', '.join(map(repr, inner))}.")
+        raise RecipeError(
+            f"{where} = {value!r:.200}: expected one of {', '.join(map(repr, inner))}."
+        )
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if isinstance(value, Mapping):
             return {str(k): _value(v, inner[1], where=f"{where}.{k}") for k, v in value.items()}
-        raise RecipeError(f"{where} = {value!r}: expected a table such as {{ train = 0.8 }}.")
+        raise RecipeError(f"{where} = {value!r:.200}: expected a table such as {{ train = 0.8 }}.")
     if isinstance(value, int) and abs(value) >= 1 << 63:
         raise RecipeError(f"{where}: the number is too large.")
     if isinstance(value, float) and not math.isfinite(value):
@@ -332,7 +334,7 @@ def _value(value: Any, kind: Any, *, where: str) -> Any:
         return float(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
-    raise RecipeError(f"{where} = {value!r}: expected {_NAMES.get(kind, kind)}.")
+    raise RecipeError(f"{where} = {value!r:.200}: expected {_NAMES.get(kind, kind)}.")
 
 
 _NAMES = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false"}

@@ -16,6 +16,9 @@ from kslds import video
 from kslds.errors import RecipeError
 from kslds.schema import Clip, Recording, Segment, Timing
 
+_COARSE = 3
+"""How many pixels, across and down, become one where `is_coarse`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
@@ -96,8 +99,7 @@ def geometry(recording: Recording, options: ClipOptions) -> video.Geometry | Non
     left, top, w, h = box
     if left + w > width or top + h > height:
         return None
-    stored = (recording.width, recording.height)
-    across, down = stored[::-1] if recording.rotation in (90, 270) else stored
+    across, down = _upright(recording)
     scale_x, scale_y = Fraction(across, width), Fraction(down, height)
     inside = (
         round(left * scale_x),
@@ -106,6 +108,23 @@ def geometry(recording: Recording, options: ClipOptions) -> video.Geometry | Non
         max(1, round(h * scale_y)),
     )
     return video.geometry(w, h, size=options.size, fit=options.fit, box=inside)
+
+
+def _upright(recording: Recording) -> tuple[int, int]:
+    """Width and height of the upright picture, in stored pixels."""
+    width, height = recording.width, recording.height
+    return (height, width) if recording.rotation in (90, 270) else (width, height)
+
+
+def is_coarse(recording: Recording, shape: video.Geometry) -> bool:
+    """Does it hardly show when frames to which no other refers keep the edges of their blocks?
+
+    Where three pixels or more become one, across and down, and of H.264 only: what belongs to
+    smoothing in HEVC also alters brightness (docs/performance.md).
+    """
+    across, down = _upright(recording) if shape.box is None else shape.box[2:]
+    shrinks = min(across / shape.scaled[0], down / shape.scaled[1])
+    return recording.codec == "h264" and shrinks >= _COARSE
 
 
 def plan(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import math
 import os
 import resource
 import shutil
@@ -38,7 +37,7 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from kslds.errors import EncodeError, KsldsError
-from kslds.frames import plane_rows
+from kslds.frames import SPARSE, plane_rows, psnr, read_back
 from kslds.frames import read_frames as read_frames
 from kslds.frames import read_jpegs as read_jpegs
 
@@ -66,8 +65,6 @@ MAX_SIDE = 8192
 
 _MAX_CHILD_BYTES = 8 << 30
 STALL_SECONDS = 120
-_COARSE = 2
-"""How many pixels, across and down, become one in a `Geometry.coarse` picture."""
 
 
 @cache
@@ -142,9 +139,6 @@ class Geometry:
     size: tuple[int, int]
     box: tuple[int, int, int, int] | None = None
     """Cut out first: left, top, width and height, in stored pixels of the upright picture."""
-    coarse: bool = False
-    """So small that edges of a decoder's blocks are lost in it: what frames to which no other
-    refers keep of them alters it by less than rounding to 8 bits (docs/performance.md)."""
 
     @property
     def filters(self) -> str:
@@ -208,7 +202,6 @@ def geometry(
         scaled=scaled,
         size=scaled if fit == "short-side" else square,
         box=box,
-        coarse=min(width / scaled[0], height / scaled[1]) >= _COARSE,
     )
 
 
@@ -267,6 +260,7 @@ def decoding(
     start_pts: int | None = None,
     wanted: Sequence[tuple[int, int]] = (),
     threads: int = 1,
+    smooth: bool = True,
 ) -> Iterator[Decoding]:
     """Decode a recording once, in a child process, into scaled upright frames.
 
@@ -283,6 +277,7 @@ def decoding(
             given means every frame.
         threads: The decoder's. One costs the least CPU and memory; more give the same frames of
             a sound recording sooner.
+        smooth: Smooth the edges of blocks, as is right, also in frames to which no other refers.
 
     Yields:
         A `Decoding`. Its frames come in presentation order as ``(pts, frame)``: pts in
@@ -290,7 +285,7 @@ def decoding(
         `geometry.size`. Of frames that claim one time only the first is given.
     """
     options = {"copyts": None, "threads": threads, **_seek(start_pts, origin_pts, time_base)}
-    if geometry.coarse:
+    if not smooth:
         options["skip_loop_filter"] = "noref"
     command = _decoder(
         safe_input(path, **options),
@@ -459,13 +454,14 @@ ENCODINGS: Mapping[str, Encoding] = {
     ),
 }  # fmt: skip
 
-_STEP = 4
 _FINEST = Fraction(1, 1_000_000)
 """Unit of timestamps, in seconds, up to which frames may be stored in another order than shown."""
 _LONGEST_LEAD = 600
 """Seconds between the first two frames' turns; from 1,073 on FFmpeg ends the process."""
 _LAST_FRAME = Fraction(1, 25)
 """How long the last frame of a clip is shown, in seconds."""
+_FRAME_BELOW_CLIP = 12
+"""How far below that one frame may be, in dB; noise of a few pixels is at 7."""
 _FRAMES_AHEAD = 8
 """Frames of a clip that wait for its encoder."""
 
@@ -569,7 +565,7 @@ class ClipEncoder:
             raise EncodeError(f"a frame has {len(frame)} bytes, not those of {width} × {height}.")
         self._digest.update(frame)
         luma = np.frombuffer(frame, np.uint8, width * height).reshape(height, width)
-        self._luma.append(luma[::_STEP, ::_STEP].copy())
+        self._luma.append(luma[SPARSE].copy())
         self._pts.append(pts)
         self._encoded.append(self._worker.submit(self._encode, pts - self._pts[0], frame))
         while len(self._encoded) > _FRAMES_AHEAD:
@@ -637,28 +633,29 @@ class ClipEncoder:
             raise _stopped(error) from error
         finally:
             self.abort()
-        pts, time_base, packets, psnr = _decode_check(
-            container, luma=self._luma, full_range=self._encoding.name == "jpeg"
-        )
-        unit = time_base / self._time_base
-        got = [(p - pts[0]) * unit.numerator for p in pts]
+        read = read_back(container, luma=self._luma, full_range=self._encoding.name == "jpeg")
+        unit = read.time_base / self._time_base
+        got = [(p - read.pts[0]) * unit.numerator for p in read.pts]
         if got != [(p - self._pts[0]) * unit.denominator for p in self._pts]:
             raise EncodeError(
-                f"the encoded clip has {len(pts)} frames at other times than the "
+                f"the encoded clip has {len(got)} frames at other times than the "
                 f"{len(self._pts)} that went in."
             )
-        if psnr < self._encoding.min_psnr_db:
+        clip_db = psnr(sum(read.squared) / len(read.squared))
+        worst_db, least_db = psnr(max(read.squared)), self._encoding.min_psnr_db
+        if clip_db < least_db or worst_db < least_db - _FRAME_BELOW_CLIP:
             raise EncodeError(
-                f"the encoded clip is not the picture that went in: PSNR {psnr:.1f} dB, expected "
-                f"at least {self._encoding.min_psnr_db} dB."
+                f"the encoded clip is not the picture that went in: PSNR {clip_db:.1f} dB, "
+                f"{worst_db:.1f} dB of frame {read.squared.index(max(read.squared))}; expected at "
+                f"least {least_db} and {least_db - _FRAME_BELOW_CLIP} dB."
             )
         single = self._encoding.name == "jpeg"
         return EncodedClip(
-            data=b"".join(packets) if single else container,
-            frame_sizes=tuple(map(len, packets)) if single else (),
+            data=b"".join(read.packets) if single else container,
+            frame_sizes=tuple(map(len, read.packets)) if single else (),
             frames_sha256=self._digest.hexdigest(),
-            psnr_db=round(psnr, 2),
-            num_frames=len(pts),
+            psnr_db=round(clip_db, 2),
+            num_frames=len(read.pts),
         )
 
 
@@ -667,34 +664,3 @@ def _stopped(error: Exception) -> Exception:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return OSError(error.errno, os.strerror(error.errno), error.filename)
     return EncodeError(f"the encoder stopped: {error}.")
-
-
-def _decode_check(
-    container: bytes, *, luma: Sequence[npt.NDArray[np.uint8]], full_range: bool
-) -> tuple[list[int], Fraction, list[bytes], float]:
-    """Of what was encoded: times, their unit in seconds, packets, and luma PSNR (of every 16th
-    pixel)."""
-    pts: list[int] = []
-    packets: list[bytes] = []
-    squared = 0.0
-    # Full range is brought to studio range: 219 / 255 of it, and 16. Whole numbers are
-    # the same on every machine.
-    unit, scale, offset = (255, 219, 16 * 255) if full_range else (1, 1, 0)
-    with av.open(io.BytesIO(container)) as file:
-        stream = file.streams.video[0]
-        stream.codec_context.thread_count = 1
-        for packet in file.demux(stream):
-            if packet.size:
-                packets.append(bytes(packet))
-            for frame in packet.decode():
-                if len(pts) < len(luma):
-                    plane = cast(Any, frame).planes[0]
-                    got = plane_rows(plane, plane.width)[::_STEP, ::_STEP].astype(np.int64)
-                    given = luma[len(pts)].astype(np.int64)
-                    off = (got * scale + offset - given * unit).ravel()
-                    squared += int(off.dot(off)) / off.size
-                pts.append(cast(int, frame.pts))
-        time_base = Fraction(cast(Any, stream.time_base))
-    error = squared / unit**2 / max(len(luma), 1)
-    psnr = 99.0 if error < 1e-4 else min(99.0, 10 * math.log10(255**2 / error))
-    return pts, time_base, packets, psnr

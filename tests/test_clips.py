@@ -9,6 +9,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -390,6 +391,67 @@ def test_a_clip_that_lost_frames_on_its_way_is_an_error(tmp_path: Path) -> None:
         encoder.finish()
 
 
+@pytest.mark.parametrize("encoding", ["h264", "jpeg"])
+@pytest.mark.parametrize("luma", [0, 255])
+def test_black_and_white_are_the_pictures_that_went_in(
+    tmp_path: Path, encoding: str, luma: int
+) -> None:
+    encoder = video.ClipEncoder(
+        size=(64, 64), time_base=Fraction(1, 30), encoding=video.ENCODINGS[encoding],
+        folder=tmp_path,
+    )  # fmt: skip
+    for pts in range(5):
+        encoder.add(pts, bytes([luma]) * (64 * 64) + bytes([128]) * (64 * 32))
+    assert encoder.finish().psnr_db > 40
+
+
+def test_one_other_picture_among_many_is_an_error(tmp_path: Path) -> None:
+    encoder = video.ClipEncoder(
+        size=(64, 64), time_base=Fraction(1, 30), encoding=video.ENCODINGS["h264"],
+        folder=tmp_path,
+    )  # fmt: skip
+    for pts in range(40):
+        encoder.add(pts, bytes([60]) * (64 * 64) + bytes([128]) * (64 * 32))
+    encoder._luma[7] += 110  # went in as another than the encoder got
+    with pytest.raises(EncodeError, match=r"dB of frame 7; expected at least 26"):
+        encoder.finish()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-40], "read back|other times"),
+        (lambda data: data[: len(data) // 2], "read back|other times"),
+        (lambda data: b"", "read back"),
+    ],
+)
+def test_a_clip_that_cannot_be_read_back_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Any, message: str
+) -> None:
+    encoder = video.ClipEncoder(
+        size=(64, 64), time_base=Fraction(1, 30), encoding=video.ENCODINGS["h264"],
+        folder=tmp_path,
+    )  # fmt: skip
+    for pts in range(5):
+        encoder.add(pts, bytes([60 + pts]) * (64 * 64 * 3 // 2))
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: damage(whole(path)))  # as it left the disk
+    with pytest.raises(EncodeError, match=message):
+        encoder.finish()
+
+
+def test_pictures_of_another_size_are_an_error(tmp_path: Path) -> None:
+    grey = bytes([128]) * (64 * 64 * 3 // 2)
+    encoder = video.ClipEncoder(
+        size=(64, 64), time_base=Fraction(1, 30), encoding=video.ENCODINGS["h264"],
+        folder=tmp_path,
+    )  # fmt: skip
+    encoder.add(0, grey)
+    encoder._luma[0] = encoder._luma[0][:1]
+    with pytest.raises(EncodeError, match="64 × 64"):
+        encoder.finish()
+
+
 def test_the_same_frames_are_the_same_bytes_whatever_lay_in_memory(tmp_path: Path) -> None:
     """With AVX-512 a third of these would be other bytes."""
     random = np.random.default_rng(1)
@@ -558,28 +620,52 @@ def test_a_decoder_can_be_told_of_so_many_stretches(tmp_path: Path) -> None:
     assert not decoded.errors
 
 
-def test_block_edges_are_left_only_where_they_do_not_show(tmp_path: Path) -> None:
+def test_block_edges_are_left_only_in_frames_to_which_no_other_refers(tmp_path: Path) -> None:
     path = tmp_path / "blocky.mp4"
-    source = ["-f", "lavfi", "-i", "mandelbrot=s=640x480:r=25", "-t", "1"]
+    source = ["-f", "lavfi", "-i", "mandelbrot=s=960x720:r=25", "-t", "1"]
     ffmpeg(*source, "-c:v", "libx264", "-b:v", "500k", "-pix_fmt", "yuv420p", path)
     found = probe.probe(path)
 
-    def decoded(shape: video.Geometry) -> tuple[list[int], np.ndarray]:
+    def decoded(*, smooth: bool) -> tuple[list[int], np.ndarray]:
         with video.decoding(
             path, stream_index=0, time_base=found.time_base, origin_pts=found.origin_pts,
-            geometry=shape,
+            geometry=video.geometry(960, 720, size=224, fit="stretch"), smooth=smooth,
         ) as running:  # fmt: skip
             pts, frames = zip(*running.frames, strict=True)
         return list(pts), np.stack([np.frombuffer(f, np.uint8) for f in frames]).astype(float)
 
-    assert not video.geometry(640, 480, size=322, fit="stretch").coarse  # 480 lines become 322
-    shape = video.geometry(640, 480, size=224, fit="stretch")
-    pts, frames = decoded(shape)
-    exact_pts, exact = decoded(dataclasses.replace(shape, coarse=False))
+    pts, frames = decoded(smooth=False)
+    exact_pts, exact = decoded(smooth=True)
     assert pts == exact_pts == list(found.pts)
     errors = ((frames - exact) ** 2).mean(axis=1)
     assert 0 < errors.max() < 255**2 / 10**5  # 50 dB
     assert (errors == 0).sum() > 5  # those to which others refer
+
+
+@pytest.mark.parametrize(
+    ("size", "other", "coarse"),
+    [
+        ((1280, 720), {}, True),
+        ((720, 1280), {}, True),
+        ((640, 640), {}, False),
+        ((1280, 720), {"codec": "hevc"}, False),
+        ((400, 720), {"display_width": 1280}, False),  # wide pixels: few are stored
+        ((720, 400), {"display_width": 720, "display_height": 1280, "rotation": 90}, False),
+        ((1280, 720), {"inset": (0, 0, 600, 700)}, False),
+    ],
+)
+def test_where_block_edges_do_not_show(
+    size: tuple[int, int], other: dict[str, Any], coarse: bool
+) -> None:
+    shown = {"display_width": size[0], "display_height": size[1], "rotation": 0, "codec": "h264"}
+    fields = dict.fromkeys(f.name for f in dataclasses.fields(Recording))
+    recording = Recording(**{**fields, **shown, "width": size[0], "height": size[1], **other})
+    options = spans.ClipOptions(
+        size=224, fit="stretch", crop="inset" if recording.inset else "none"
+    )
+    shape = spans.geometry(recording, options)
+    assert shape is not None
+    assert spans.is_coarse(recording, shape) == coarse
 
 
 PEAK = """
