@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ from kslds.batches import (
 )
 from kslds.errors import CorruptData, KsldsError, UsageError
 from kslds.order import Lane, Mixed, Order, Places, Plain, Rows, Stripe
-from kslds.reading import Reading, address_of, checked, place
+from kslds.reading import Reading, address_of, cache_of, checked, place
 from kslds.sampling import SAMPLINGS, Sampling, frame_indices, named
 from kslds.side import AGAIN, Side, Slot, read_index
 from kslds.state import State, Told, merge_states, whole
@@ -86,11 +85,12 @@ class Stream:
         order_name: Mapping[str, Any],
         classes: tuple[str, ...],
         reading: Reading,
+        datasets: Sequence[int] = (),
     ) -> None:
         self.classes = classes
         self.dataset_sha256: str = order_name["dataset_sha256"]
         self.split: str = order_name["split"]
-        self._sides = tuple(sides)
+        self._sides, self._datasets = tuple(sides), tuple(datasets)
         self._starts = list(accumulate(map(len, sides), initial=0))
         number = {name: label for label, name in enumerate(classes)}
         self._labels = [[number[name] for name in side.classes] for side in sides]
@@ -102,6 +102,7 @@ class Stream:
         self._progress: list[Stripe] = []
         self._lane, self._taken = self._here(), 0
         self._own: tuple[Lane, int] | None = None
+        self._ended: tuple[int, list[Stripe]] | None = None
         self._memory = Memory()
 
     # what there is
@@ -165,7 +166,7 @@ class Stream:
         self._go_to(epoch)
 
     def _go_to(self, epoch: int) -> None:
-        self._epoch, self._pass = epoch, None
+        self._epoch, self._pass, self._ended = epoch, None, None
         self._progress, self._taken, self._own = [], 0, None
 
     def _here(self) -> Lane:
@@ -220,7 +221,9 @@ class Stream:
             # on with the next epoch, or they would give parts of two.
             if in_worker and self._pass is this:
                 self._go_to(epoch + 1)
+        ended = epoch, self._progress
         self._go_to(epoch + 1)
+        self._ended = ended  # a loop that counted its batches may ask only now
 
     # samples
 
@@ -334,8 +337,8 @@ class Stream:
         label = fields["label"]
         plain = {name: "" if value is None else value for name, value in fields.items()}
         plain["label"] = -1 if label is None else self._labels[side][label]
-        if len(self._sides) > 1:
-            plain["dataset"] = side
+        if self._datasets:
+            plain["dataset"] = self._datasets[side]
         return plain
 
     # stopping and going on
@@ -348,7 +351,9 @@ class Stream:
         Without arguments: what this object has yielded itself. That is right in one process,
         and with `torchdata`'s `StatefulDataLoader`, which asks the copy in each worker.
         A plain `DataLoader` reads ahead and does not tell; say how many batches were taken
-        from it, and with which settings.
+        from it, and with which settings. They count as batches of the epoch that this object was
+        told (`set_epoch`): workers that a `DataLoader` keeps move on by themselves, unseen from
+        here, so tell it each epoch.
 
         The state of one rank stands for all of them, if they took the same number of batches;
         where they may not have, collect the states of all ranks and load the list of them.
@@ -364,10 +369,13 @@ class Stream:
         """
         whole("batch_size", batch_size, least=1)
         whole("num_workers", num_workers, least=0)
-        lane = self._lane
+        lane = self._lane if _worker() is None else self._here()
+        epoch, progress = self._epoch, self._progress
         worker, workers, counts = None, 1, [self._taken]
         if batches is not None:
             whole("batches", batches, least=0)
+            if batches and not self._taken and self._ended is not None:
+                epoch, progress = self._ended
             workers = max(num_workers, 1)
             each = 1 if self._reading.batch_size else batch_size
             counts = [each * max(0, -(-(batches - w) // workers)) for w in range(workers)]
@@ -375,8 +383,8 @@ class Stream:
             worker, workers = lane.worker, lane.workers
         return {
             **self._order_name,
-            "epoch": self._epoch,
-            "progress": [stripe.to_json() for stripe in self._progress],
+            "epoch": epoch,
+            "progress": [stripe.to_json() for stripe in progress],
             "rank": self._reading.rank,
             "world_size": self._reading.world_size,
             "worker": worker,
@@ -523,7 +531,7 @@ def load(
         shuffle=shuffle,
         where=where,
         balance=balance,
-        cache=_cache(cache, cache_gb),
+        cache=cache_of(cache, cache_gb),
         reading=reading,
     )
 
@@ -617,13 +625,14 @@ def mix(
             f"stream {lengths.index(0)} has no samples; a mix takes some of each.",
             hint="Leave it away.",
         )
-    weights = [float(n) for n in lengths] if weights is None else list(weights)
-    if len(weights) != len(streams) or not all(
-        isinstance(w, int | float) and 0 < w < float("inf") for w in weights
-    ):
+    try:
+        given = [float(weight) for weight in (lengths if weights is None else weights)]
+    except (TypeError, ValueError):
+        given = []
+    if len(given) != len(streams) or not all(0 < weight < float("inf") for weight in given):
         raise UsageError(f"weights={weights!r:.60}: expected a positive number for each stream.")
     length = sum(lengths) if length is None else whole("length", length, least=1, most=_MOST_ROWS)
-    shares = orders.shares_of(weights, length=length)
+    shares = orders.shares_of(given, length=length)
     starts = np.cumsum([0, *(sum(map(len, stream._sides)) for stream in streams)]).tolist()[:-1]
     parts = [{**stream._order_name, "share": n} for stream, n in zip(streams, shares, strict=True)]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
@@ -641,6 +650,7 @@ def mix(
         },
         classes=tuple(sorted({name for stream in streams for name in stream.classes})),
         reading=reading,
+        datasets=[number for number, stream in enumerate(streams) for _ in stream._sides],
     )
 
 
@@ -654,7 +664,7 @@ def _order(
         return rows, Plain(rows, seeds)
     columns = side.fields(0).keys() if len(side) else ()
     chosen = None if where is None else parse(where, columns=columns)
-    if balance is not None and balance not in columns:
+    if balance is not None and (not isinstance(balance, str) or balance not in columns):
         raise UsageError(
             f"balance={balance!r:.60}: there is no such field; there are "
             f"{', '.join(sorted(columns))}."
@@ -677,12 +687,6 @@ def _order(
         for number, group in enumerate(members)
     ]
     return rows, Mixed(parts, [0] * len(parts), [share] * len(parts), seeds)
-
-
-def _cache(folder: str | os.PathLike[str] | None, gigabytes: object) -> Cache | None:
-    if not isinstance(gigabytes, int | float) or not 0 < gigabytes < 1e6:
-        raise UsageError(f"cache_gb={gigabytes!r:.60}: expected a number above 0.")
-    return None if folder is None else Cache(Path(folder), max_bytes=int(gigabytes * 1e9))
 
 
 def _worker() -> Any:

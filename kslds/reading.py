@@ -12,6 +12,7 @@ from typing import Any
 from kslds.errors import MissingExtra, MissingFile, UsageError
 from kslds.sampling import Sampling
 from kslds.state import MOST_BLOCK, MOST_LANES, whole
+from kslds.storage import Cache
 
 _MOST_FRAMES = 100_000
 _MOST_THREADS = 1_000
@@ -127,3 +128,16 @@ def address_of(path: object) -> str:
         if not folder.is_dir():
             raise UsageError(f"{address} is a file; expected a dataset's folder.")
     return address
+
+
+def cache_of(folder: str | os.PathLike[str] | None, gigabytes: object) -> Cache | None:
+    """Where bytes of samples are kept, if anywhere.
+
+    Raises:
+        UsageError: The folder is none, or the size is not a number above 0.
+    """
+    if not isinstance(gigabytes, int | float) or not 0 < gigabytes < 1e6:
+        raise UsageError(f"cache_gb={gigabytes!r:.60}: expected a number above 0.")
+    if not isinstance(folder, str | os.PathLike | None):
+        raise UsageError(f"cache={folder!r:.60}: expected a folder.")
+    return None if folder is None else Cache(Path(folder), max_bytes=int(gigabytes * 1e9))

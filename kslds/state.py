@@ -16,6 +16,8 @@ from kslds.order import Stripe, joined
 
 MOST_LANES = MOST_BLOCK = 1_000_000
 """Most ranks, workers, or samples of a batch."""
+_ALL = 2**40
+"""More blocks than an epoch has."""
 
 _ORDER = ("dataset_sha256", "split", "seed", "shuffle", "where", "balance")
 _KEYS = (
@@ -151,22 +153,26 @@ def merge_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not isinstance(states, list | tuple) or not states:
         raise UsageError("this is not the state of a stream: expected those of all ranks.")
     found = [State.of(state) for state in states]
-    apart = ("rank", "worker", "counts")
-    for state in states[1:]:
-        different = [k for k in _KEYS if k not in apart and state[k] != states[0][k]]
+    # Whoever took the last of its part stands at the beginning of the next epoch.
+    epoch = min(one.epoch for one in found)
+    ended = [one.epoch == epoch + 1 and not one.progress and not any(one.counts) for one in found]
+    behind = states[ended.index(False)]
+    for state, at_end in zip(states, ended, strict=True):
+        apart = ("rank", "worker", "counts", *(("epoch", "progress") if at_end else ()))
+        different = [k for k in _KEYS if k not in apart and state[k] != behind[k]]
         if different:
             raise UsageError(
                 f"these states do not belong together: they differ in {', '.join(different)}.",
                 hint="Give the states that all ranks took at one time.",
             )
     counts: dict[tuple[int, int], int] = {}
-    for one in found:
+    for one, at_end in zip(found, ended, strict=True):
         lanes = range(one.workers) if one.worker is None else [one.worker]
         for worker, count in zip(lanes, one.counts, strict=True):
             if (one.rank, worker) in counts:
                 raise UsageError(f"there are two states of rank {one.rank}, worker {worker}.")
-            counts[one.rank, worker] = count
-    first = found[0]
+            counts[one.rank, worker] = _ALL if at_end else count
+    first = found[ended.index(False)]
     if len(counts) != first.ranks * first.workers:
         raise UsageError(
             f"these are the states of {len(counts)} workers; expected {first.ranks} ranks of "
@@ -177,7 +183,7 @@ def merge_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         counts=[[counts[r, w] for w in range(first.workers)] for r in range(first.ranks)],
     )
     return {
-        **states[0],
+        **behind,
         "progress": [s.to_json() for s in joined([*first.progress, stripe])],
         "rank": 0,
         "world_size": 1,

@@ -227,19 +227,21 @@ class Cache:
     """Bytes kept in a folder under the hash that names them; several processes may share it.
 
     Each entry is one file that appears whole or not at all. When all of them take more than
-    `max_bytes`, those that were not read for longest are deleted.
+    `max_bytes`, those that were not read for longest are deleted. Each process looks at what is
+    there when it has put a 64th of `max_bytes` since it last did: so N processes may together be
+    over it by N / 64, and an entry each.
 
     Args:
         folder: Where the files lie; it is made when there is something to keep.
         max_bytes: How much to keep.
     """
 
-    _CHECK_EVERY = 64
+    _LOOKS = 64
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self._folder = folder.absolute()
         self._max_bytes = max_bytes
-        self._puts = 0
+        self._unseen = max_bytes  # nobody has looked yet
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name
@@ -267,9 +269,10 @@ class Cache:
             Path(temporary).unlink(missing_ok=True)
             raise
         # Counted by several processes at once, so each looks now and then at what is there.
-        if self._puts % self._CHECK_EVERY == 0 or len(data) * self._CHECK_EVERY > self._max_bytes:
+        self._unseen += len(data)
+        if self._unseen * self._LOOKS > self._max_bytes:
+            self._unseen = 0
             self._make_room()
-        self._puts += 1
 
     def _make_room(self) -> None:
         found = []

@@ -255,6 +255,27 @@ def test_a_stateful_dataloader_goes_on(
     assert keys(loader) == after
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("taken", [1, 2, 5])
+def test_states_within_that_of_a_stateful_dataloader_join(shards: Path, taken: int) -> None:
+    """Also when some workers have not given a batch yet."""
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="needs torchdata")
+    stream = kslds.load(shards, num_frames=1, shuffle=True, batch_size=2, output="torch")
+    batches = stateful.StatefulDataLoader(stream, batch_size=None, num_workers=3)
+    seen = [key for batch in itertools.islice(iter(batches), taken) for key in batch["key"]]
+    states: list[Any] = []
+    waiting: list[Any] = [batches.state_dict()]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict) and "dataset_sha256" in value:
+            states.append(value)
+        elif isinstance(value, dict):
+            waiting += value.values()
+    last = kslds.load(shards, num_frames=1, shuffle=True)
+    last.load_state_dict(states)
+    assert sorted(seen + [s["key"] for s in last]) == [f"c{n:02d}" for n in range(23)]
+
+
 def test_a_worker_s_own_state_goes_on_in_that_worker_alone(shards: Path) -> None:
     stream = kslds.load(shards, num_frames=1)
     state = {**stream.state_dict(), "worker": 1, "workers": 2, "counts": [3]}

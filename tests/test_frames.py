@@ -6,7 +6,7 @@ import io
 import struct
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -228,15 +228,14 @@ def test_tables_that_ffmpeg_understands_otherwise_are_left_to_it(
         b"#EXTM3U\n#EXTINF:1,\nother.mp4\n",
     ],
 )
+@pytest.mark.timeout(15)  # for a stream that nobody sends
 def test_nothing_else_is_opened_for_a_clip(
     ours: bytes, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other.mp4").write_bytes(ours)
     monkeypatch.chdir(tmp_path)
-    start = time.perf_counter()
     with pytest.raises(MediaError):
         frames.read_frames(data, indices=[0])
-    assert time.perf_counter() - start < 5
 
 
 def test_there_is_no_room_for_frames_that_cannot_be_there(ours: bytes) -> None:
@@ -246,11 +245,19 @@ def test_there_is_no_room_for_frames_that_cannot_be_there(ours: bytes) -> None:
         frames.read_frames(lie, indices=[0])
 
 
-def test_many_boxes_are_not_gone_through(ours: bytes) -> None:
+def test_many_boxes_are_not_gone_through(ours: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = b"".join(struct.pack(">II", 8, 0x61000000 + n) for n in range(100_000))
-    start = time.perf_counter()
+    walk, seen = mp4._walk, 0
+
+    def counted(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+        nonlocal seen
+        for box in walk(data, start, end):
+            seen += 1
+            yield box
+
+    monkeypatch.setattr(mp4, "_walk", counted)
     assert mp4.track(boxes + ours) is None
-    assert time.perf_counter() - start < 0.05
+    assert seen <= 21
 
 
 @settings(max_examples=300, deadline=None)

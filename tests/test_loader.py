@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -140,6 +141,37 @@ def test_going_on_after_a_plain_dataloader(small: Dataset) -> None:
     assert sorted(seen) == sorted(all_keys(small, "train"))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_state_asked_for_after_the_last_batch_is_of_the_epoch_that_ended(
+    small: Dataset, workers: int
+) -> None:
+    data = pytest.importorskip("torch.utils.data", reason="torch is an extra")
+    stream = kslds.load(small.root, num_frames=1, shuffle=True, seed=9)
+    number = sum(1 for _ in data.DataLoader(stream, batch_size=2, num_workers=workers))
+    state = stream.state_dict(batches=number, batch_size=2, num_workers=workers)
+    other = kslds.load(small.root, num_frames=1, shuffle=True, seed=9)
+    other.load_state_dict(state)
+    assert keys(other) == []
+    stream.set_epoch(1)
+    assert keys(other) == keys(stream)
+
+
+@pytest.mark.parametrize("taken", [1, 5, 7])
+def test_ranks_that_have_seen_the_end_join_those_that_have_not(small: Dataset, taken: int) -> None:
+    seen: list[str] = []
+    states = []
+    for rank in range(3):  # 16 samples: one rank has six, two have five
+        stream = kslds.load(small.root, num_frames=1, shuffle=True, rank=rank, world_size=3)
+        iterator = iter(stream)
+        seen += [s["key"] for s in itertools.islice(iterator, taken if rank else 7)]
+        states.append(stream.state_dict())
+    assert [state["epoch"] for state in states] == [1, *([1, 1] if taken > 5 else [0, 0])]
+    last = kslds.load(small.root, num_frames=1, shuffle=True)
+    last.load_state_dict(states)
+    assert sorted(seen + (keys(last) if taken < 7 else [])) == sorted(all_keys(small, "train"))
+    assert last.state_dict()["epoch"] == 1
+
+
 def test_going_on_in_one_process_gives_the_rest_in_the_same_order(small: Dataset) -> None:
     stream = kslds.load(small.root, num_frames=1, shuffle=True)
     whole = keys(stream)
@@ -259,6 +291,29 @@ def test_shards_from_before_a_field_go_together_with_newer_ones(tmp_path: Path) 
     assert {key[0] for key in found} == {"o", "n"}
     chosen = kslds.load(new, split="train", num_frames=2, where="translation_kk == 'Су'")
     assert [s["key"] for s in chosen] == ["n0"]
+
+
+def test_a_sample_of_a_mix_tells_which_stream_it_is_from(tmp_path: Path) -> None:
+    parts = [
+        kslds.load(write_shards(tmp_path / name, [made_up(f"{name}0")]), num_frames=1)
+        for name in "abc"
+    ]
+    nested = kslds.mix([kslds.mix(parts[:2]), parts[2]])
+    assert {s["key"]: s["dataset"] for s in nested} == {"a0": 0, "b0": 0, "c0": 1}
+    assert [s["dataset"] for s in kslds.mix(parts[:1])] == [0]
+    assert "dataset" not in next(iter(parts[0]))
+
+
+def test_wrong_weights_caches_and_fields_are_told(small: Dataset) -> None:
+    stream = kslds.load(small.root, num_frames=1)
+    for weights in (3, ["a"], [float("nan")], [0], [1, 1]):
+        with pytest.raises(UsageError, match="weights="):
+            kslds.mix([stream], weights=weights)  # type: ignore[arg-type]
+    assert len(kslds.mix([stream], weights=[np.float32(2)])) == 16  # type: ignore[list-item]
+    with pytest.raises(UsageError, match=r"cache=3: expected a folder"):
+        kslds.load(small.root, cache=3)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"balance=.*no such field"):
+        kslds.load(small.root, balance=["gloss_id"])  # type: ignore[arg-type]
 
 
 def test_fields_need_no_readable_video(copy: Path) -> None:

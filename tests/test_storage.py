@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import pickle
@@ -245,3 +246,23 @@ def test_an_interpreter_ends_quietly_with_clients_open(web: Server) -> None:
         [sys.executable, "-c", program, address(web)], capture_output=True, timeout=120, check=False
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("size", [700, 30_000])
+def test_a_cache_keeps_to_its_bound_while_several_fill_it(tmp_path: Path, size: int) -> None:
+    bound, sharing = 200_000, [Cache(tmp_path, max_bytes=200_000) for _ in range(4)]
+    most = 0
+    for number in range(600):
+        cache = sharing[number % 4]
+        cache.put(hashlib.sha256(b"%d" % number).hexdigest(), bytes(size))
+        most = max(most, sum(path.stat().st_size for path in tmp_path.glob("*/*")))
+    assert bound * 0.8 < most <= bound * (1 + 4 / 64) + 4 * size
+
+
+def test_a_cache_is_made_smaller_by_who_wants_less(tmp_path: Path) -> None:
+    for number in range(20):
+        Cache(tmp_path, max_bytes=10**6).put(
+            hashlib.sha256(b"%d" % number).hexdigest(), bytes(9000)
+        )
+    Cache(tmp_path, max_bytes=50_000).put("ab" * 32, bytes(9000))
+    assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 50_000

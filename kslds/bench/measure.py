@@ -340,13 +340,13 @@ def plot(panels: Iterable[Bars], *, title: str) -> bytes:
             [max(panel.values[n]) - m for m, n in zip(middles, names, strict=True)],
         ]
         axes.barh(names, middles, xerr=whiskers, color="#4878a8", ecolor="#222222", capsize=3)
-        for place, middle in enumerate(middles):
-            axes.annotate(
-                f" {shown(middle)}", (0, place), va="center", ha="left", color="white", fontsize=8
-            )
+        for place, (name, middle) in enumerate(zip(names, middles, strict=True)):
+            end = max(panel.values[name])
+            axes.annotate(f"  {shown(middle)}", (end, place), va="center", ha="left", fontsize=8)
         axes.set_title(panel.title, fontsize=10)
         axes.set_xlabel(panel.unit)
-        axes.set_xlim(left=0)
+        # Room for the numbers after the whiskers.
+        axes.set_xlim(0, 1.15 * max(max(panel.values[name]) for name in names))
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=120)
     return data.getvalue()
