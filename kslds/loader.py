@@ -477,8 +477,8 @@ def load(
         output: ``numpy`` or ``torch``: what arrays are.
         pixels: ``rgb``; or ``yuv``, as they are stored: in place of ``video`` comes ``yuv``, uint8
             (T, H * 3 / 2, W), the planes of Y, U and V one after the other (I420, BT.601, studio
-            range), of which `to_device` makes ``video`` on the device. Half the bytes, and a sixth
-            less work for the host. For ``h264`` and heights that are a multiple of 4.
+            range), of which `to_device` makes ``video`` on the device. Half the bytes, and an
+            eighth less work for the host. For ``h264`` and heights that are a multiple of 4.
         batch_size: Yield batches of this many samples, decoded by threads straight into one
             array: ``video`` uint8 (B, T, C, H, W), a view of memory in the order (B, T, H, W, C);
             whole numbers int64 (B,), text in lists. Samples and their order are the same.

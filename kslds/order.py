@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +24,8 @@ Places = Rows | range
 _LONG = 1 << 16
 """From here on the places of a permutation are worked out when they are needed."""
 _ROUNDS = 8
+_KEPT = 1 << 15
+"""Permutations that a mix keeps, of its orders' epochs."""
 
 
 class Order(Protocol):
@@ -118,38 +120,45 @@ class Mixed:
         """Places of an epoch: the sum of the shares."""
         return sum(self.shares)
 
-    def at(self, epoch: int) -> Callable[[Rows], Rows]:
-        """The rows of all orders, in turn, at some places."""
-        return self.epoch(epoch).__getitem__
-
     def epoch(self, epoch: int) -> Rows:
         """The rows of all orders, in turn."""
-        turns = np.repeat(np.arange(len(self.shares)), self.shares)
+        return self.at(epoch)(np.arange(self.length))
+
+    def at(self, epoch: int) -> Callable[[Rows], Rows]:
+        """The rows of all orders, in turn, at some places; of each order what they need."""
+        shares = np.asarray(self.shares)
+        # Of as few bytes as can be: NumPy sorts numbers of two in a twentieth of the time.
+        turns = np.repeat(np.arange(len(shares), dtype=np.min_scalar_type(len(shares))), shares)
         if self.seed is None:
             spaced = np.concatenate([(np.arange(n) + 0.5) / max(n, 1) for n in self.shares])
             turns = turns[np.argsort(spaced, kind="stable")]
         else:
             turns = np.random.Generator(np.random.PCG64([*self.seed, epoch])).permutation(turns)
-        rows = np.empty(self.length, np.int64)
-        # The places of the first order, ascending, then those of the second, …
-        rows[np.argsort(turns, kind="stable")] = np.concatenate(
-            [
-                start + _strung(order, start=epoch * share, number=share)
-                for order, start, share in zip(self.orders, self.starts, self.shares, strict=True)
-            ]
-        )
-        return rows
+        # How often it was the same order's turn before.
+        before = np.empty(self.length, np.int64)
+        firsts = np.repeat(np.cumsum(shares) - shares, shares)
+        before[np.argsort(turns, kind="stable")] = np.arange(self.length) - firsts
 
+        @lru_cache(_KEPT)
+        def rows_of(which: int, its_epoch: int) -> Callable[[Rows], Rows]:
+            return self.orders[which].at(its_epoch)
 
-def _strung(order: Order, *, start: int, number: int) -> Rows:
-    """Rows [start, start + number) of an order's epochs strung together."""
-    parts = [np.empty(0, np.int64)]
-    while number:
-        epoch, first = divmod(start, order.length)
-        parts.append(order.at(epoch)(np.arange(first, min(first + number, order.length))))
-        start += len(parts[-1])
-        number -= len(parts[-1])
-    return np.concatenate(parts)
+        def at(places: Rows) -> Rows:
+            rows = np.empty(len(places), np.int64)
+            own = turns[places]
+            by_order = np.argsort(own, kind="stable")
+            for these in np.split(by_order, np.flatnonzero(np.diff(own[by_order])) + 1):
+                if not len(these):
+                    continue
+                which = int(own[these[0]])
+                number = epoch * self.shares[which] + before[places[these]]
+                epochs, its = np.divmod(number, self.orders[which].length)
+                for one in range(int(epochs.min()), int(epochs.max()) + 1):
+                    here = epochs == one
+                    rows[these[here]] = self.starts[which] + rows_of(which, one)(its[here])
+            return rows
+
+        return at
 
 
 def shares_of(weights: Sequence[float], *, length: int) -> list[int]:
@@ -159,6 +168,13 @@ def shares_of(weights: Sequence[float], *, length: int) -> list[int]:
     most = np.argsort(shares - exact, kind="stable")[: length - int(shares.sum())]
     shares[most] += 1
     return [int(n) for n in shares]
+
+
+def _array(places: Places) -> Rows:
+    """NumPy goes through a range one by one."""
+    if isinstance(places, range):
+        return np.arange(places.start, places.stop, places.step)
+    return places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,9 +197,8 @@ class Lane:
         mine = left[self.rank :: self.ranks]
         if self.workers == 1:
             return mine
-        own: Rows = np.asarray(mine)[
-            np.arange(len(mine)) // self.block % self.workers == self.worker
-        ]
+        number = np.arange(len(mine)) // self.block % self.workers
+        own: Rows = _array(mine)[number == self.worker]
         return own
 
 
@@ -209,15 +224,16 @@ class Stripe:
         first = self.prefix()
         if first is not None:
             return places[first:]
-        places = np.asarray(places)
-        ranks, workers = len(self.counts), len(self.counts[0])
-        most = max(max(row) for row in self.counts)
-        reach = min(len(places), most * workers * self.block * ranks)
+        counts = np.asarray(self.counts, dtype=np.int64)
+        ranks, workers = counts.shape
+        # All took so many rounds; only after them is anybody ahead of another.
+        least, turn = int(counts.min()), workers * self.block * ranks
+        places, counts = places[least * turn :], counts - least
+        reach = min(len(places), int(counts.max()) * turn)
         place = np.arange(reach)
         block = place // ranks // self.block
-        counts = np.asarray(self.counts, dtype=np.int64)
         done = block // workers < counts[place % ranks, block % workers]
-        return np.concatenate([places[:reach][~done], places[reach:]])
+        return np.concatenate([_array(places[:reach])[~done], _array(places[reach:])])
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""

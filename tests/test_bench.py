@@ -278,3 +278,11 @@ def test_the_command_refuses_bad_input(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(bench_app, arguments).exit_code == status
+
+
+def test_a_folder_that_cannot_be_is_told_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("a file")
+    result = CliRunner().invoke(bench_app, ["ingest", "--out", str(tmp_path / "there")])
+    assert result.exit_code == 2
+    assert "isafile" in re.sub(r"[\s│]", "", result.output)
+    assert "round 1" not in result.output

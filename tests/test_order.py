@@ -187,6 +187,10 @@ def test_a_mix_strings_the_epochs_of_its_parts_together(
         own = rows[(rows >= start) & (rows < start + 100)] - start
         strung = np.concatenate([part.epoch(e) for e in range(4 * share)])
         assert own.tolist() == strung[: 4 * share].tolist()
+    at, whole = mixed.at(2), mixed.epoch(2)
+    places = np.random.default_rng(0).permutation(mixed.length)
+    for some in np.split(places, [0, 1, len(places) // 2]):
+        assert at(some).tolist() == whole[some].tolist()
 
 
 def test_turns_without_a_seed_are_evenly_spaced() -> None:

@@ -20,8 +20,9 @@ bench_app = typer.Typer(
 Runs = Annotated[int, typer.Option(min=1, max=1000, help="Runs of each; contenders take turns.")]
 Out = Annotated[
     Path | None,
+    # Looked at before anything is measured, which takes minutes.
     typer.Option(help="Folder for the table, every run (JSON) and a plot (PNG).",
-                 show_default=False),
+                 show_default=False, file_okay=False),
 ]  # fmt: skip
 OutputFormat = Annotated[Format, typer.Option("--format", help="What is printed on stdout.")]
 
