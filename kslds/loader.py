@@ -194,8 +194,10 @@ class Stream:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         in_worker = _worker() is not None
-        if in_worker and (told := self._told.news()) is not None:
-            self._go_to(told)
+        if in_worker:
+            if (told := self._told.news()) is not None:
+                self._go_to(told)
+            self._told.begin(self._epoch)
         self._lane, self._taken = self._here(), 0
         lane = self._lane
         if self._own is not None:
@@ -351,9 +353,7 @@ class Stream:
         Without arguments: what this object has yielded itself. That is right in one process,
         and with `torchdata`'s `StatefulDataLoader`, which asks the copy in each worker.
         A plain `DataLoader` reads ahead and does not tell; say how many batches were taken
-        from it, and with which settings. They count as batches of the epoch that this object was
-        told (`set_epoch`): workers that a `DataLoader` keeps move on by themselves, unseen from
-        here, so tell it each epoch.
+        from it, and with which settings.
 
         The state of one rank stands for all of them, if they took the same number of batches;
         where they may not have, collect the states of all ranks and load the list of them.
@@ -376,6 +376,9 @@ class Stream:
             whole("batches", batches, least=0)
             if batches and not self._taken and self._ended is not None:
                 epoch, progress = self._ended
+            begun = self._told.begun if num_workers else None
+            if begun is not None and begun != epoch:  # workers that are kept move on by themselves
+                epoch, progress = begun, []
             workers = max(num_workers, 1)
             each = 1 if self._reading.batch_size else batch_size
             counts = [each * max(0, -(-(batches - w) // workers)) for w in range(workers)]

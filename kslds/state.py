@@ -27,16 +27,18 @@ _KEYS = (
 
 
 class Told:
-    """The epoch that a stream was told last, which its copies in running workers hear of.
+    """The epoch that a stream was told last, which its copies in running workers hear of, and that
+    at which these are since.
 
     Args:
-        cells: How often it was told, and the epoch, in memory that processes share.
+        cells: In memory that processes share: how often it was told, and the epoch; how often, plus
+            one, when a worker began a pass, and its epoch.
         heard: How often when this copy was made.
         process: Which one tells.
     """
 
     def __init__(self, cells: Any = None, heard: int = 0, process: int | None = None) -> None:
-        self._cells = RawArray("q", 2) if cells is None else cells
+        self._cells = RawArray("q", 4) if cells is None else cells
         self._process = process or os.getpid()
         self._heard = heard
         self._is_first = True
@@ -57,11 +59,21 @@ class Told:
     def news(self) -> int | None:
         """In a worker that begins a pass: the epoch that was told since the pass before began."""
         is_first, self._is_first = self._is_first, False
-        number, epoch = self._cells
+        number, epoch = self._cells[:2]
         if is_first or number == self._heard:
             return None
         self._heard = number
         return int(epoch)
+
+    def begin(self, epoch: int) -> None:
+        """In a worker: it begins a pass over this epoch."""
+        self._cells[2:] = [self._heard + 1, epoch]
+
+    @property
+    def begun(self) -> int | None:
+        """The epoch that workers began since this process told one; None if they did not yet."""
+        number, epoch = self._cells[2:]
+        return int(epoch) if number == self._heard + 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)

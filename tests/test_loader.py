@@ -156,6 +156,32 @@ def test_a_state_asked_for_after_the_last_batch_is_of_the_epoch_that_ended(
     assert keys(other) == keys(stream)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on machines of few cores
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("told", [None, 4])
+def test_a_state_is_of_the_epoch_that_kept_workers_are_at(
+    small: Dataset, told: int | None, start: str
+) -> None:
+    data = pytest.importorskip("torch.utils.data", reason="torch is an extra")
+    stream = kslds.load(small.root, num_frames=1, shuffle=True, batch_size=2)
+    batches = data.DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=2,
+        persistent_workers=True,
+        multiprocessing_context=start,
+    )
+    for epoch in range(3):
+        if epoch == 1 and told is not None:
+            stream.set_epoch(told)
+        seen = [key for batch in itertools.islice(iter(batches), 3) for key in batch["key"]]
+        state = stream.state_dict(batches=3, num_workers=2)
+        assert state["epoch"] == (epoch if told is None or not epoch else told - 1 + epoch)
+        other = kslds.load(small.root, num_frames=1, shuffle=True)
+        other.load_state_dict(state)
+        assert sorted(seen + keys(other)) == sorted(all_keys(small, "train"))
+
+
 @pytest.mark.parametrize("taken", [1, 5, 7])
 def test_ranks_that_have_seen_the_end_join_those_that_have_not(small: Dataset, taken: int) -> None:
     seen: list[str] = []
