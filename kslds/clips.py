@@ -50,7 +50,7 @@ _MOST_THREADS = 4
 _MAX_OPEN = 16
 """Encoders fed at a time; where more clips overlap, the recording is decoded again for the rest."""
 
-_MAX_CLOSING = 4
+_MAX_CLOSING = 1
 """Clips whose frames are all there and that are not done yet; decoding waits for them."""
 
 
