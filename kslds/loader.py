@@ -16,10 +16,11 @@ import os
 import sys
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, islice
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -374,7 +375,7 @@ class Stream:
         worker, workers, counts = None, 1, [self._taken]
         if batches is not None:
             whole("batches", batches, least=0)
-            if batches and not self._taken and self._ended is not None:
+            if batches and not (num_workers or self._taken) and self._ended is not None:
                 epoch, progress = self._ended
             begun = self._told.begun if num_workers else None
             if begun is not None and begun != epoch:  # workers that are kept move on by themselves
@@ -628,11 +629,11 @@ def mix(
             f"stream {lengths.index(0)} has no samples; a mix takes some of each.",
             hint="Leave it away.",
         )
-    try:
-        given = [float(weight) for weight in (lengths if weights is None else weights)]
-    except (TypeError, ValueError):
-        given = []
-    if len(given) != len(streams) or not all(0 < weight < float("inf") for weight in given):
+    weights = lengths if weights is None else weights
+    given: list[Any] = list(weights) if isinstance(weights, Iterable) else []
+    if len(given) != len(streams) or not all(
+        isinstance(weight, Real) and 0 < weight < float("inf") for weight in given
+    ):
         raise UsageError(f"weights={weights!r:.60}: expected a positive number for each stream.")
     length = sum(lengths) if length is None else whole("length", length, least=1, most=_MOST_ROWS)
     shares = orders.shares_of(given, length=length)

@@ -127,6 +127,7 @@ class Mixed:
     def at(self, epoch: int) -> Callable[[Rows], Rows]:
         """The rows of all orders, in turn, at some places; of each order what they need."""
         shares = np.asarray(self.shares)
+        lengths = np.array([order.length for order in self.orders])
         # Of as few bytes as can be: NumPy sorts numbers of two in a twentieth of the time.
         turns = np.repeat(np.arange(len(shares), dtype=np.min_scalar_type(len(shares))), shares)
         if self.seed is None:
@@ -146,16 +147,14 @@ class Mixed:
         def at(places: Rows) -> Rows:
             rows = np.empty(len(places), np.int64)
             own = turns[places]
-            by_order = np.argsort(own, kind="stable")
-            for these in np.split(by_order, np.flatnonzero(np.diff(own[by_order])) + 1):
-                if not len(these):
-                    continue
+            # Counted from the first epoch of the mix on.
+            epochs, its = np.divmod(epoch * shares[own] + before[places], lengths[own])
+            alike = np.lexsort((epochs, own))
+            ends = np.flatnonzero(np.diff(own[alike]) | np.diff(epochs[alike])) + 1
+            for these in np.split(alike, ends) if len(places) else ():
                 which = int(own[these[0]])
-                number = epoch * self.shares[which] + before[places[these]]
-                epochs, its = np.divmod(number, self.orders[which].length)
-                for one in range(int(epochs.min()), int(epochs.max()) + 1):
-                    here = epochs == one
-                    rows[these[here]] = self.starts[which] + rows_of(which, one)(its[here])
+                found = rows_of(which, int(epochs[these[0]]))(its[these])
+                rows[these] = self.starts[which] + found
             return rows
 
         return at

@@ -67,7 +67,8 @@ class Told:
 
     def begin(self, epoch: int) -> None:
         """In a worker: it begins a pass over this epoch."""
-        self._cells[2:] = [self._heard + 1, epoch]
+        self._cells[3] = epoch  # first: whoever sees the number believes it
+        self._cells[2] = self._heard + 1
 
     @property
     def begun(self) -> int | None:

@@ -332,7 +332,7 @@ def test_a_sample_of_a_mix_tells_which_stream_it_is_from(tmp_path: Path) -> None
 
 def test_wrong_weights_caches_and_fields_are_told(small: Dataset) -> None:
     stream = kslds.load(small.root, num_frames=1)
-    for weights in (3, ["a"], [float("nan")], [0], [1, 1]):
+    for weights in (3, "1", ["a"], [float("nan")], [0], [1, 1]):
         with pytest.raises(UsageError, match="weights="):
             kslds.mix([stream], weights=weights)  # type: ignore[arg-type]
     assert len(kslds.mix([stream], weights=[np.float32(2)])) == 16  # type: ignore[list-item]
