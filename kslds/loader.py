@@ -632,7 +632,7 @@ def mix(
     weights = lengths if weights is None else weights
     given: list[Any] = list(weights) if isinstance(weights, Iterable) else []
     if len(given) != len(streams) or not all(
-        isinstance(weight, Real) and 0 < weight < float("inf") for weight in given
+        isinstance(weight, Real) and 0 < float(weight) < float("inf") for weight in given
     ):
         raise UsageError(f"weights={weights!r:.60}: expected a positive number for each stream.")
     length = sum(lengths) if length is None else whole("length", length, least=1, most=_MOST_ROWS)
