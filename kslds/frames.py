@@ -405,7 +405,7 @@ def read_back(
                     off = (got * scale + offset - given * unit).ravel()
                     read.squared.append(int(off.dot(off)) / off.size / unit**2)
                     read.pts.append(cast(int, frame.pts))
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, LookupError, ValueError) as error:
         raise EncodeError(f"the encoded clip cannot be read back: {error}.") from error
     return read
 
