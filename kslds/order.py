@@ -35,11 +35,8 @@ class Order(Protocol):
     def length(self) -> int:
         """Places of an epoch."""
 
-    def epoch(self, epoch: int) -> Rows:
-        """The row at every place of an epoch, counted from 0."""
-
     def at(self, epoch: int) -> Callable[[Rows], Rows]:
-        """Places of an epoch → their rows, for who needs some of them."""
+        """Places of an epoch, counted from 0 → their rows."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +50,6 @@ class Plain:
     def length(self) -> int:
         """Places of an epoch: the number of rows."""
         return len(self.rows)
-
-    def epoch(self, epoch: int) -> Rows:
-        """A full permutation."""
-        return self.at(epoch)(np.arange(self.length))
 
     def at(self, epoch: int) -> Callable[[Rows], Rows]:
         """A full permutation, of which any part can be worked out alone where it is long."""
@@ -119,10 +112,6 @@ class Mixed:
     def length(self) -> int:
         """Places of an epoch: the sum of the shares."""
         return sum(self.shares)
-
-    def epoch(self, epoch: int) -> Rows:
-        """The rows of all orders, in turn."""
-        return self.at(epoch)(np.arange(self.length))
 
     def at(self, epoch: int) -> Callable[[Rows], Rows]:
         """The rows of all orders, in turn, at some places; of each order what they need."""

@@ -191,18 +191,13 @@ def geometry(
     """
     square = (size, size)
     if fit == "stretch":
-        scaled = square
-    else:
-        edge = max(width, height) if fit == "pad" else min(width, height)
-        scaled = (
-            max(2, _even(Fraction(width * size, edge))),
-            max(2, _even(Fraction(height * size, edge))),
-        )
-    return Geometry(
-        scaled=scaled,
-        size=scaled if fit == "short-side" else square,
-        box=box,
+        return Geometry(scaled=square, size=square, box=box)
+    edge = max(width, height) if fit == "pad" else min(width, height)
+    scaled = (
+        max(2, _even(Fraction(width * size, edge))),
+        max(2, _even(Fraction(height * size, edge))),
     )
+    return Geometry(scaled=scaled, size=scaled if fit == "short-side" else square, box=box)
 
 
 class _Watched(io.RawIOBase):

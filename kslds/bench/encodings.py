@@ -338,13 +338,14 @@ def _half(data: bytes) -> frames.Frames:
 
 
 def _read_stills(stored: Sequence[bytes], indices: Sequence[int], *, one: Any) -> frames.Frames:
-    first = one(stored[indices[0]])
     # Into one array, as `read_jpegs` does: to stack them takes longer than to decode some.
-    out = np.empty((len(indices), *first.shape), np.uint8)
-    out[0] = first
-    for place, index in enumerate(indices[1:], 1):
-        out[place] = one(stored[index])
-    return out
+    out: frames.Frames | None = None
+    for place, index in enumerate(indices):
+        frame = one(stored[index])
+        if out is None:
+            out = np.empty((len(indices), *frame.shape), np.uint8)
+        out[place] = frame
+    return cast(frames.Frames, out)
 
 
 def _read_jpegs(stored: Sequence[bytes], indices: Sequence[int]) -> frames.Frames:

@@ -1,7 +1,7 @@
 """What a decoder may leave out for a small result: CPU saved, and what it does to the picture.
 
     python tests/benchmarks/skipping.py RECORDING … [--rates 1M 4M] [--size 224] [--runs 5]
-        [--codec libx264] [--lines N] [--out DIR]
+        [--codec libx264] [--out DIR]
 
 Each recording is looped to ten seconds and encoded at each rate with the encoder's defaults, then
 decoded by ffmpeg with one thread: exactly, and with each value of `-skip_loop_filter`. PSNR is that
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from kslds.bench.measure import (
     rounds,
     write,
 )
+from kslds.frames import psnr
 
 MODES = ("none", "noref", "bidir", "all")
 
@@ -61,8 +61,17 @@ def worker():
     Path(job["answer"]).write_text(json.dumps(meter.read))
 
 
-def decibels(squared):
-    return f"{10 * math.log10(255**2 / squared):.1f}" if squared else "identical"
+def row_of(path, name, found, *, size):
+    """What each mode saves of a recording, and what it does to it."""
+    row = {"recording": name, **columns(found["none"], ("cpu_s", "exact: CPU s"))}
+    exact = luma(path, "none", size)
+    for mode in MODES[1:]:
+        squared = ((luma(path, mode, size) - exact).astype(np.float64) ** 2).mean(axis=1)
+        saved = 1 - median(found[mode], "cpu_s") / median(found["none"], "cpu_s")
+        row[f"{mode}: saved"] = f"{saved:.0%}"
+        decibels = f"{psnr(squared.mean()):.1f} ({psnr(squared.max()):.1f})"
+        row[f"{mode}: PSNR dB (worst frame)"] = decibels
+    return row
 
 
 def main():
@@ -74,19 +83,18 @@ def main():
     parser.add_argument("recordings", type=Path, nargs="+")
     parser.add_argument("--rates", nargs="+", default=["1M", "4M"])
     parser.add_argument("--codec", default="libx264")
-    parser.add_argument("--lines", type=int, help="scaled to this height first")
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    told = lambda text: sys.stderr.write(text + "\n")  # noqa: E731
     rows, found = [], {}
     with tempfile.TemporaryDirectory(prefix="kslds-skipping-") as folder:
         for recording in given.recordings:
             for rate in given.rates:
                 path = Path(folder) / f"{recording.stem}-{rate}.mp4"
-                scale = ["-vf", f"scale=-2:{given.lines}"] if given.lines else []
                 ffmpeg(
-                    "-stream_loop", "-1", "-i", recording, "-t", "10", "-an", *scale,
+                    "-stream_loop", "-1", "-i", recording, "-t", "10", "-an",
                     "-c:v", given.codec, "-b:v", rate, path,
                 )  # fmt: skip
                 name = f"{recording.stem}, {rate}"
@@ -98,22 +106,10 @@ def main():
                     )
                     for mode in MODES
                 ]
-                told = lambda text: sys.stderr.write(text + "\n")  # noqa: E731
                 taken = rounds(contenders, runs=given.runs, told=told)
                 found |= taken
-                exactly = columns(taken[f"{name}, none"], ("cpu_s", "exact: CPU s"))
-                row = {"recording": name, **exactly}
-                exact = luma(path, "none", given.size)
-                base = median(taken[f"{name}, none"], "cpu_s")
-                for mode in MODES[1:]:
-                    off = (luma(path, mode, given.size) - exact).astype(np.float64)
-                    squared = (off**2).mean(axis=1)
-                    saved = 1 - median(taken[f"{name}, {mode}"], "cpu_s") / base
-                    row[f"{mode}: saved"] = f"{saved:.0%}"
-                    row[f"{mode}: PSNR dB (worst frame)"] = (
-                        f"{decibels(squared.mean())} ({decibels(squared.max())})"
-                    )
-                rows.append(row)
+                by_mode = dict(zip(MODES, taken.values(), strict=True))
+                rows.append(row_of(path, name, by_mode, size=given.size))
     result = Result(
         name="skipping",
         title=f"What a decoder may leave out for {given.size} × {given.size} ({given.codec})",
