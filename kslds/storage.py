@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Protocol, cast
 from urllib.parse import quote
 
@@ -223,6 +224,10 @@ def _hub_revision(path: str) -> str:
     return f"hf://datasets/{repo}@{info.sha}"
 
 
+_ENTRY = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]*|\..*\.tmp)")
+"""What a cache writes: a name of hex digits in a folder named by the first two."""
+
+
 class Cache:
     """Bytes kept in a folder under the hash that names them; several processes may share it.
 
@@ -276,11 +281,13 @@ class Cache:
 
     def _make_room(self) -> None:
         found = []
-        for path in self._folder.glob("*/*"):
+        for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
             with suppress(OSError):  # Another process may delete it meanwhile.
-                status = path.stat()
-                # What a killed process left half-written counts, and goes when it is old.
-                found.append((status.st_mtime_ns, path, status.st_size))
+                status = path.lstat()
+                # The folder may hold what is not the cache's. What a killed process left
+                # half-written counts, and goes when it is old.
+                if _ENTRY.fullmatch(f"{path.parent.name}/{path.name}") and S_ISREG(status.st_mode):
+                    found.append((status.st_mtime_ns, path, status.st_size))
         total = sum(size for _, _, size in found)
         if total <= self._max_bytes:
             return

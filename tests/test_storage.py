@@ -266,3 +266,20 @@ def test_a_cache_is_made_smaller_by_who_wants_less(tmp_path: Path) -> None:
         )
     Cache(tmp_path, max_bytes=50_000).put("ab" * 32, bytes(9000))
     assert sum(path.stat().st_size for path in tmp_path.glob("*/*")) <= 50_000
+
+
+def test_a_cache_deletes_nothing_but_its_own(tmp_path: Path) -> None:
+    others = [tmp_path / "photos" / "a.jpg", tmp_path / "ab" / "b.jpg", tmp_path / "cd" / "abcd"]
+    for path in others:
+        path.parent.mkdir()
+        path.write_bytes(bytes(5000))
+    (tmp_path / "ab" / "abc").mkdir()
+    (tmp_path / "ab" / "abd").symlink_to(others[0])
+    cache = Cache(tmp_path, max_bytes=3000)
+    for number in range(10):
+        cache.put(hashlib.sha256(b"%d" % number).hexdigest(), bytes(1000))
+    assert all(path.is_file() for path in others)
+    assert (tmp_path / "ab" / "abc").is_dir()
+    assert (tmp_path / "ab" / "abd").is_symlink()
+    own = [path for path in tmp_path.glob("*/*") if len(path.name) == 64]
+    assert 1 <= len(own) <= 3
