@@ -110,12 +110,11 @@ class Stream:
 
     def __len__(self) -> int:
         """Samples that this rank sees in a whole epoch; with `batch_size`, batches."""
-        length, reading = self._order.length, self._reading
-        if reading.even:
-            length -= length % reading.world_size
-        number = len(range(reading.rank, length, reading.world_size))
-        size = reading.batch_size or 1
-        return number // size if reading.drop_last else -(-number // size)
+        rank = replace(self._here(), worker=0, workers=1)
+        places, saves = rank.of(range(self._order.length))
+        if self._reading.drop_last:
+            return len(places) // rank.block
+        return -(-len(places) // rank.block) + saves
 
     def __repr__(self) -> str:
         return f"Stream(split={self.split!r}, samples={self._order.length})"
@@ -146,8 +145,6 @@ class Stream:
         left: Places = range(self._order.length)
         for stripe in self._progress:
             left = stripe.left(left)
-        if self._reading.even:
-            left = left[: len(left) - len(left) % self._reading.world_size]
         return left
 
     def set_epoch(self, epoch: int) -> None:
@@ -179,6 +176,7 @@ class Stream:
             worker=0 if worker is None else worker.id,
             workers=1 if worker is None else worker.num_workers,
             block=self._reading.batch_size or 1,
+            even=self._reading.even,
         )
 
     def _threads(self) -> int:
@@ -205,14 +203,11 @@ class Stream:
             theirs, self._taken = self._own
             if theirs != lane:
                 raise UsageError(
-                    f"this state was taken by worker {theirs.worker} of {theirs.workers}, rank "
-                    f"{theirs.rank} of {theirs.ranks}, in blocks of {theirs.block}, and is loaded "
-                    f"by worker {lane.worker} of {lane.workers}, rank {lane.rank} of "
-                    f"{lane.ranks}, in blocks of {lane.block}.",
+                    f"this state was taken by {theirs}, and is loaded by {lane}.",
                     hint="Keep these numbers, or join the states of all: kslds.merge_states",
                 )
-        places = lane.of(self._left())[self._taken * lane.block :]
-        read = self._batches if self._reading.batch_size else self._samples
+        places, saves = lane.of(self._left(), taken=self._taken)
+        read = partial(self._batches, saves=saves) if self._reading.batch_size else self._samples
         epoch = self._epoch  # another pass may come to its end meanwhile
         this = self._pass = object()
         try:
@@ -247,7 +242,9 @@ class Stream:
             sample[self._video] = np.ascontiguousarray(video)
             yield to_torch(sample) if self._reading.output == "torch" else sample
 
-    def _batches(self, places: Places, threads: int, epoch: int) -> Iterator[dict[str, Any]]:
+    def _batches(
+        self, places: Places, threads: int, epoch: int, *, saves: bool
+    ) -> Iterator[dict[str, Any]]:
         size = self._reading.batch_size or 1
         if self._reading.drop_last:
             places = places[: len(places) - len(places) % size]
@@ -257,7 +254,7 @@ class Stream:
             left = len(places)
             rows = self._rows_at(places, epoch)
             while left:
-                buffer = Buffer(min(size, left), memory=memory)
+                buffer = Buffer(min(size, left - saves) or left, memory=memory)
                 left -= buffer.size
                 fills = deque(
                     partial(self._into, buffer, n, row, rng=(self._reading.seed, epoch, place))
@@ -395,6 +392,7 @@ class Stream:
             "workers": workers,
             "block": lane.block,
             "counts": counts,
+            "even": lane.even,
         }
 
     def load_state_dict(self, state: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
@@ -419,7 +417,8 @@ class Stream:
                 )
         progress, own = found.progress, None
         if found.worker is None:
-            progress = [*progress, Stripe(block=found.block, counts=[found.counts] * found.ranks)]
+            counts = [found.counts] * found.ranks
+            progress = [*progress, Stripe(block=found.block, counts=counts, even=found.even)]
         else:
             lane = Lane(
                 rank=found.rank,
@@ -427,10 +426,11 @@ class Stream:
                 worker=found.worker,
                 workers=found.workers,
                 block=found.block,
+                even=found.even,
             )
             own = (lane, found.counts[0])
         self.set_epoch(found.epoch)
-        self._progress, self._own = orders.joined(progress), own
+        self._progress, self._own = orders.joined(progress, length=self._order.length), own
         if own is not None:
             self._lane, self._taken = own
 
@@ -486,7 +486,7 @@ def load(
         batch_size: Yield batches of this many samples, decoded by threads straight into one
             array: ``video`` uint8 (B, T, C, H, W), a view of memory in the order (B, T, H, W, C);
             whole numbers int64 (B,), text in lists. Samples and their order are the same.
-        drop_last: Leave out the last batch if it is not full.
+        drop_last: Leave out the last batch if it is not full, on all ranks.
         threads: Threads that read and decode ahead; 0: the caller's own. If not given: 0 without
             batches and in a worker of a `DataLoader`, else one for each core; and 16 (4 in a
             worker) for what is not in a local folder.
@@ -494,8 +494,9 @@ def load(
         rank: This process among `world_size`, from 0; from `torch.distributed` if not given.
         world_size: Processes that share an epoch; given with `rank` or not at all.
         even: All ranks get the same number of samples: the last places of the epoch's order, fewer
-            than `world_size`, are left out. Otherwise no sample is, and ranks differ by at most
-            one.
+            than `world_size`, are left out, as with `drop_last`. Otherwise no sample is, and ranks
+            differ by one at most. They never differ in the number of batches of two samples or
+            more, unless there are fewer samples than ranks.
         cache: A folder in which samples read from afar are kept; several processes may share it.
         cache_gb: How much it may hold, in gigabytes; what was not read for longest goes first.
 

@@ -166,12 +166,43 @@ def _array(places: Places) -> Rows:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Steps:
+    """Places in steps of a block for each rank; rank r of R takes every R-th place from r on.
+
+    All take the same number of blocks: where in the end fewer places than ranks are left over,
+    every rank takes one more block, of a single place, which those that get none of these save from
+    the block before.
+    """
+
+    length: int
+    ranks: int
+    block: int
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return -(-self.length // (self.ranks * self.block))
+
+    @property
+    def saved(self) -> int:
+        """From which place on those are that a last step of single places consists of."""
+        over = self.length % (self.ranks * self.block)
+        has_some = self.block > 1 and 0 < over < self.ranks < self.length
+        return self.length - self.ranks if has_some else self.length
+
+    def reach(self, steps: int) -> int:
+        """How many places the first steps are."""
+        if steps >= self.number:
+            return self.length
+        return min(steps * self.block * self.ranks, self.saved)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lane:
     """One worker of one rank: which places of what is left are its own.
 
-    Rank r of R takes every R-th place from r on. Of these, in blocks of `block`, worker w of W
-    takes every W-th block from w on: a `DataLoader` asks its workers in turn, so blocks of
-    one batch each come out in the order of the epoch.
+    Of the blocks of its rank, worker w of W takes every W-th from w on: a `DataLoader` asks its
+    workers in turn, so blocks of one batch each come out in the order of the epoch.
     """
 
     rank: int = 0
@@ -179,15 +210,30 @@ class Lane:
     worker: int = 0
     workers: int = 1
     block: int = 1
+    even: bool = False
+    """Do the last places stay, fewer than ranks, so that each takes the same number?"""
 
-    def of(self, left: Places) -> Places:
-        """Its part of what is left."""
+    def __str__(self) -> str:
+        return (
+            f"worker {self.worker} of {self.workers}, rank {self.rank} of {self.ranks}, in blocks "
+            f"of {self.block}" + ", with even=True" * self.even
+        )
+
+    def of(self, left: Places, *, taken: int = 0) -> tuple[Places, bool]:
+        """Its part of what is left after so many of its blocks; and is the last place, of a part
+        that could be in whole blocks, a block of its own?
+        """
+        left = left[: _dealt(len(left), ranks=self.ranks, even=self.even)]
+        steps = _Steps(length=len(left), ranks=self.ranks, block=self.block)
         mine = left[self.rank :: self.ranks]
+        saves = steps.saved < steps.length and len(mine) % self.block == 0
         if self.workers == 1:
-            return mine
-        number = np.arange(len(mine)) // self.block % self.workers
-        own: Rows = _array(mine)[number == self.worker]
-        return own
+            first = taken * self.block
+            return mine[first - (saves and first == len(mine)) :], saves
+        number = np.arange(len(mine)) // self.block
+        number[len(mine) - saves :] += 1
+        own: Rows = _array(mine)[number % self.workers == self.worker]
+        return own[taken * self.block :], False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,47 +243,68 @@ class Stripe:
     block: int
     counts: Sequence[Sequence[int]]
     """One row for each rank, one number for each of its workers."""
+    even: bool = False
 
-    def prefix(self) -> int | None:
-        """The number of places, if they are the first ones; None where they may not be."""
+    def _steps(self, length: int) -> _Steps:
+        ranks = len(self.counts)
+        length = _dealt(length, ranks=ranks, even=self.even)
+        return _Steps(length=length, ranks=ranks, block=self.block)
+
+    def prefix(self, length: int) -> int | None:
+        """How many of so many places, if they are the first ones; None where they may not be."""
         row = list(self.counts[0])
         if any(list(other) != row for other in self.counts):
             return None
         if sorted(row, reverse=True) != row or row[0] - row[-1] > 1:
             return None
-        return sum(row) * self.block * len(self.counts)
+        return self._steps(length).reach(sum(row))
 
     def left(self, places: Places) -> Places:
         """What is left after it."""
-        first = self.prefix()
+        first = self.prefix(len(places))
         if first is not None:
             return places[first:]
-        counts = np.asarray(self.counts, dtype=np.int64)
+        steps, counts = self._steps(len(places)), np.asarray(self.counts, dtype=np.int64)
         ranks, workers = counts.shape
         # All took so many rounds; only after them is anybody ahead of another.
-        least, turn = int(counts.min()), workers * self.block * ranks
-        places, counts = places[least * turn :], counts - least
-        reach = min(len(places), int(counts.max()) * turn)
-        place = np.arange(reach)
+        begin, end = (steps.reach(int(n) * workers) for n in (counts.min(), counts.max()))
+        place = np.arange(begin, end)
         block = place // ranks // self.block
+        block[place >= steps.saved] = steps.number - 1
         done = block // workers < counts[place % ranks, block % workers]
-        return np.concatenate([_array(places[:reach])[~done], _array(places[reach:])])
+        return np.concatenate([_array(places[begin:end])[~done], _array(places[end:])])
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        return {"block": self.block, "counts": [list(row) for row in self.counts]}
+        counts = [list(row) for row in self.counts]
+        return {"block": self.block, "counts": counts, "even": self.even}
 
 
-def joined(stripes: Sequence[Stripe]) -> list[Stripe]:
-    """The same progress in fewer stripes: first places after first places are first places."""
+def _dealt(length: int, *, ranks: int, even: bool) -> int:
+    """How many of so many places the ranks take."""
+    return length - length % ranks if even else length
+
+
+def joined(stripes: Sequence[Stripe], *, length: int) -> list[Stripe]:
+    """The same progress in fewer stripes: first places after first places are first places.
+
+    Args:
+        stripes: Each of what the one before left.
+        length: Places of the epoch.
+    """
     out: list[Stripe] = []
+    before: int | None = None
     for stripe in stripes:
-        first = stripe.prefix()
-        before = out[-1].prefix() if out else None
+        first = stripe.prefix(length)
         if first == 0:
             continue
-        if first is not None and before is not None:
-            out[-1] = Stripe(block=1, counts=[[before + first]])
+        length = len(stripe.left(range(length)))
+        if first is None:
+            out.append(stripe)
+        elif before is None:
+            out.append(Stripe(block=1, counts=[[first]]))
         else:
-            out.append(stripe if first is None else Stripe(block=1, counts=[[first]]))
+            first += before
+            out[-1] = Stripe(block=1, counts=[[first]])
+        before = first
     return out

@@ -65,6 +65,8 @@ def checked(**arguments: Any) -> Reading:
             raise UsageError(f"{name}={getattr(reading, name)!r:.60}: expected True or False.")
     if reading.batch_size is None and (reading.drop_last or reading.pin_memory):
         raise UsageError("drop_last and pin_memory are about batches: give batch_size.")
+    if reading.drop_last:  # or some ranks would have a batch more
+        reading = replace(reading, even=True)
     if reading.pixels not in ("rgb", "yuv"):
         raise UsageError(f"pixels={reading.pixels!r:.60} is not 'rgb' or 'yuv'.")
     if reading.output not in ("numpy", "torch"):

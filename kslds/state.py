@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kslds.errors import UsageError
-from kslds.order import Stripe, joined
+from kslds.order import Stripe
 
 MOST_LANES = MOST_BLOCK = 1_000_000
 """Most ranks, workers, or samples of a batch."""
@@ -22,7 +22,7 @@ _ALL = 2**40
 _ORDER = ("dataset_sha256", "split", "seed", "shuffle", "where", "balance")
 _KEYS = (
     *_ORDER,
-    *("epoch", "progress", "rank", "world_size", "worker", "workers", "block", "counts"),
+    *("epoch", "progress", "rank", "world_size", "worker", "workers", "block", "counts", "even"),
 )
 
 
@@ -91,6 +91,7 @@ class State:
     workers: int
     block: int
     counts: list[int]
+    even: bool
 
     @classmethod
     def of(cls, state: object) -> State:
@@ -119,17 +120,29 @@ class State:
             workers=workers,
             block=whole("block", state["block"], least=1, most=MOST_BLOCK),
             counts=_counts(state["counts"], length=1 if worker is not None else workers),
+            even=_flag(state["even"]),
         )
 
 
 def _stripe(value: object) -> Stripe:
-    if not isinstance(value, Mapping) or set(value) != {"block", "counts"}:
+    if not isinstance(value, Mapping) or set(value) != {"block", "counts", "even"}:
         raise UsageError("this is not the state of a stream: its progress is none.")
     rows = _listed("counts", value["counts"])
     first = _listed("counts", rows[0])
     counts = [_counts(row, length=len(first)) for row in rows]
     block = whole("block", value["block"], least=1, most=MOST_BLOCK)
-    return Stripe(block=block, counts=counts)
+    return Stripe(block=block, counts=counts, even=_flag(value["even"]))
+
+
+def _flag(value: object) -> bool:
+    """``even`` of a state.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise UsageError(f"this is not the state of a stream: even is {value!r:.60}.")
+    return value
 
 
 def _listed(name: str, value: object) -> Sequence[Any]:
@@ -194,16 +207,18 @@ def merge_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     stripe = Stripe(
         block=first.block,
         counts=[[counts[r, w] for w in range(first.workers)] for r in range(first.ranks)],
+        even=first.even,
     )
     return {
         **behind,
-        "progress": [s.to_json() for s in joined([*first.progress, stripe])],
+        "progress": [s.to_json() for s in [*first.progress, stripe]],
         "rank": 0,
         "world_size": 1,
         "worker": None,
         "workers": 1,
         "block": 1,
         "counts": [0],
+        "even": False,
     }
 
 

@@ -295,6 +295,36 @@ def test_ranks_are_even_if_asked(shards: Path, ranks: int, even: bool) -> None:
     assert max(counts) - min(counts) <= (0 if even else 1)
 
 
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(("ranks", "batch_size"), [(2, 11), (3, 7), (4, 5), (6, 2), (22, 3)])
+def test_ranks_have_the_same_number_of_batches(
+    shards: Path, ranks: int, batch_size: int, workers: int, drop_last: bool
+) -> None:
+    """Of 23 samples, where one more or less would give some ranks a batch more."""
+    seen: Counter[str] = Counter()
+    sizes = []
+    for rank in range(ranks):
+        stream = kslds.load(
+            shards, num_frames=1, rank=rank, world_size=ranks, batch_size=batch_size,
+            drop_last=drop_last, output="torch" if workers else "numpy",
+        )  # fmt: skip
+        batches: Any = stream
+        if workers:
+            data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
+            batches = data.DataLoader(stream, batch_size=None, num_workers=workers)
+        keys = [batch["key"] for batch in batches]
+        assert len(keys) == len(stream)
+        seen.update(itertools.chain(*keys))
+        sizes.append([len(batch) for batch in keys])
+    assert len({len(row) for row in sizes}) == 1
+    if drop_last:
+        assert {size for row in sizes for size in row} <= {batch_size}
+        assert seen.keys() < {f"c{n:02d}" for n in range(23)}
+    else:
+        assert seen == Counter(f"c{n:02d}" for n in range(23))
+
+
 def test_clips_of_different_sizes_make_no_batch(tmp_path: Path) -> None:
     root = write_shards(tmp_path, [sample("a"), sample("b", size=(20, 32))])
     assert len(list(kslds.load(root, num_frames=1))) == 2

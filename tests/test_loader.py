@@ -116,7 +116,9 @@ def taken(stream: loader.Stream, workers: int, batches: int, batch_size: int) ->
     """What a DataLoader hands out in its first `batches` batches, by its own documented rule."""
     lanes = max(workers, 1)
     place = stream._lane
-    parts = [list(replace(place, worker=w, workers=lanes).of(stream._left())) for w in range(lanes)]
+    parts = [
+        list(replace(place, worker=w, workers=lanes).of(stream._left())[0]) for w in range(lanes)
+    ]
     queues = [[p[i : i + batch_size] for i in range(0, len(p), batch_size)] for p in parts]
     out: list[int] = []
     turn = 0
@@ -458,12 +460,19 @@ def test_a_path_that_is_no_dataset_is_said_to_be_none(small: Dataset, tmp_path: 
         ({"epoch": "1"}, "epoch='1'"),
         ({"progress": 3}, "progress is not a list"),
         ({"progress": [3]}, "its progress is none"),
-        ({"progress": [{"block": 1, "counts": []}]}, "counts is not a list, or empty"),
-        ({"progress": [{"block": 1, "counts": [["a"]]}]}, "a count of the state='a'"),
-        ({"progress": [{"block": 1, "counts": [[-1]]}]}, "a count of the state=-1"),
-        ({"progress": [{"block": 1, "counts": [[2**80]]}]}, "expected at most"),
-        ({"progress": [{"block": 0, "counts": [[1]]}]}, "block=0"),
-        ({"progress": [{"block": 1, "counts": [[1], [1, 2]]}]}, "expected 1 counts"),
+        ({"progress": [{"block": 1, "counts": [[1]], "even": 2}]}, "even is 2"),
+        (
+            {"progress": [{"block": 1, "counts": [], "even": False}]},
+            "counts is not a list, or empty",
+        ),
+        (
+            {"progress": [{"block": 1, "counts": [["a"]], "even": False}]},
+            "a count of the state='a'",
+        ),
+        ({"progress": [{"block": 1, "counts": [[-1]], "even": False}]}, "a count of the state=-1"),
+        ({"progress": [{"block": 1, "counts": [[2**80]], "even": False}]}, "expected at most"),
+        ({"progress": [{"block": 0, "counts": [[1]], "even": False}]}, "block=0"),
+        ({"progress": [{"block": 1, "counts": [[1], [1, 2]], "even": False}]}, "expected 1 counts"),
         ({"worker": [0, 1]}, r"worker=\[0, 1\]"),
         ({"worker": 1}, "worker=1: expected at most 0"),
         ({"rank": 1}, "rank=1: expected at most 0"),

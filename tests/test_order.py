@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,38 +31,68 @@ def lanes(ranks: int, workers: int, block: int) -> list[list[Lane]]:
     ]
 
 
+def blocks_of(lane: Lane, left: np.ndarray) -> list[list[int]]:
+    """What a lane takes, block by block, each as if it went on from a state after the one before."""
+    blocks, places = [], lane.of(left)[0].tolist()
+    while places:
+        rest = lane.of(left, taken=len(blocks) + 1)[0].tolist()
+        assert rest == places[len(places) - len(rest) :]
+        assert 0 < len(places) - len(rest) <= lane.block
+        blocks.append(places[: len(places) - len(rest)])
+        places = rest
+    places, saves = lane.of(left)
+    sizes = [len(block) for block in blocks]
+    in_blocks = -(-len(places) // lane.block)
+    assert sizes == [lane.block] * (in_blocks - 1) + sizes[in_blocks - 1 :]
+    assert len(sizes) == in_blocks + saves
+    assert not saves or sizes[-2:] == [lane.block - 1, 1]
+    return blocks
+
+
 @given(st.integers(0, 60), topologies)
 def test_lanes_share_what_is_left(number: int, topology: tuple[int, int, int]) -> None:
     left = np.arange(number)
     all_lanes = lanes(*topology)
-    parts = [np.concatenate([lane.of(left) for lane in row]) for row in all_lanes]
+    parts = [np.concatenate([lane.of(left)[0] for lane in row]) for row in all_lanes]
     assert sorted(np.concatenate(parts).tolist()) == list(range(number))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    ranks, workers, block = topology
+    ranks, workers, _ = topology
     for rank, row in enumerate(all_lanes):
         # Asked in turn for their blocks, the workers of a rank give its samples in order.
         given_out, turn = [], 0
-        queues = [lane.of(left).tolist() for lane in row]
+        queues = [blocks_of(lane, left) for lane in row]
         while any(queues):
-            queue = queues[turn % workers]
-            given_out += queue[:block]
-            del queue[:block]
+            given_out += queues[turn % workers].pop(0)
             turn += 1
         assert given_out == left[rank::ranks].tolist()
+
+
+@settings(max_examples=500)
+@given(st.integers(0, 200), st.integers(1, 9), st.integers(1, 4), st.integers(2, 9))
+def test_ranks_take_the_same_number_of_blocks(
+    number: int, ranks: int, workers: int, block: int
+) -> None:
+    """Whoever waits for all ranks after each batch, as DistributedDataParallel does, never hangs."""
+    left = np.arange(number)
+    taken = [[len(blocks_of(lane, left)) for lane in row] for row in lanes(ranks, workers, block)]
+    if number >= ranks:
+        assert taken == [taken[0]] * ranks
+        assert sum(taken[0]) == -(-number // (ranks * block))
+        assert max(taken[0]) - min(taken[0]) <= 1
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     number=st.integers(0, 80),
-    stops=st.lists(st.tuples(topologies, st.integers(0, 2**32)), max_size=4),
+    stops=st.lists(st.tuples(topologies, st.booleans(), st.integers(0, 2**32)), max_size=4),
 )
 def test_any_stops_and_topologies_see_everything_once(
-    number: int, stops: list[tuple[tuple[int, int, int], int]]
+    number: int, stops: list[tuple[tuple[int, int, int], bool, int]]
 ) -> None:
     """Each worker of each rank stops wherever it is, no two alike."""
     seen: Counter[int] = Counter()
     progress: list[Stripe] = []
-    for (ranks, workers, block), seed in stops:
+    for (ranks, workers, block), even, seed in stops:
         left = np.arange(number)
         for stripe in progress:
             left = stripe.left(left)
@@ -68,8 +100,10 @@ def test_any_stops_and_topologies_see_everything_once(
         counts = rng.integers(0, 4, size=(ranks, workers)).tolist()
         for row, taken in zip(lanes(ranks, workers, block), counts, strict=True):
             for lane, count in zip(row, taken, strict=True):
-                seen.update(lane.of(left)[: count * block].tolist())
-        progress = joined([*progress, Stripe(block=block, counts=counts)])
+                blocks = blocks_of(replace(lane, even=even), left)
+                seen.update(itertools.chain(*blocks[:count]))
+        stripe = Stripe(block=block, counts=counts, even=even)
+        progress = joined([*progress, stripe], length=number)
     left = np.arange(number)
     for stripe in progress:
         left = stripe.left(left)
@@ -77,16 +111,25 @@ def test_any_stops_and_topologies_see_everything_once(
     assert seen == Counter(range(number))
 
 
-@given(st.integers(0, 60), topologies, st.integers(0, 40))
+@settings(max_examples=500)
+@given(st.integers(0, 60), topologies, st.booleans(), st.integers(0, 40))
 def test_steps_in_turn_leave_the_end_of_the_order(
-    number: int, topology: tuple[int, int, int], steps: int
+    number: int, topology: tuple[int, int, int], even: bool, steps: int
 ) -> None:
     ranks, workers, block = topology
     row = [len(range(w, steps, workers)) for w in range(workers)]
-    stripe = Stripe(block=block, counts=[row] * ranks)
-    left = stripe.left(np.arange(number))
-    assert left.tolist() == list(range(min(steps * block * ranks, number), number))
-    assert len(joined([stripe, stripe, stripe])) <= 1  # a state does not grow with every stop
+    stripe = Stripe(block=block, counts=[row] * ranks, even=even)
+    left = stripe.left(range(number))
+    taken = [
+        place
+        for lane in (Lane(rank=r, ranks=ranks, block=block, even=even) for r in range(ranks))
+        for places in blocks_of(lane, np.arange(number))[:steps]
+        for place in places
+    ]
+    assert sorted([*taken, *left]) == list(range(number))
+    assert list(left) == list(range(len(taken), number))
+    # A state does not grow with every stop.
+    assert len(joined([stripe, stripe, stripe], length=number)) <= 1
 
 
 def state(rank: int, count: int, **changes: object) -> dict[str, object]:
@@ -105,6 +148,7 @@ def state(rank: int, count: int, **changes: object) -> dict[str, object]:
         "workers": 1,
         "block": 2,
         "counts": [count],
+        "even": False,
         **changes,
     }
 
@@ -113,10 +157,10 @@ def test_states_of_ranks_join_in_any_order() -> None:
     states = [state(2, 5), state(0, 7), state(1, 0)]
     merged = merge_states(states)
     assert merged == merge_states(states[::-1])
-    assert merged["progress"] == [{"block": 2, "counts": [[7], [0], [5]]}]
+    assert merged["progress"] == [{"block": 2, "counts": [[7], [0], [5]], "even": False}]
     assert merged == json.loads(json.dumps(merged))
     workers = [state(0, 1 + w, world_size=1, worker=w, workers=2) for w in (1, 0)]
-    assert merge_states(workers)["progress"] == [{"block": 2, "counts": [[1, 2]]}]
+    assert merge_states(workers)["progress"] == [{"block": 2, "counts": [[1, 2]], "even": False}]
 
 
 def test_states_that_do_not_make_a_whole_are_refused() -> None:
@@ -125,6 +169,8 @@ def test_states_that_do_not_make_a_whole_are_refused() -> None:
         ([state(0, 1), state(0, 1), state(1, 1)], "two states of rank 0"),
         ([state(0, 1), state(1, 1), state(2, 1, epoch=3)], "differ in epoch"),
         ([state(0, 1), state(1, 1), state(2, 1, block=1)], "differ in block"),
+        ([state(0, 1), state(1, 1), state(2, 1, even=True)], "differ in even"),
+        ([state(0, 1), state(1, 1), state(2, 1, even=1)], "even is 1"),
         ([], "not the state of a stream"),
         ([{}], "not the state of a stream"),
     ):
