@@ -74,7 +74,7 @@ def find(pattern: str, *, suffixes: Collection[str] | None) -> Found:
     else:
         raise MissingFile(
             f"there is no file or folder {pattern!r}.",
-            hint="Paths in a recipe are relative to the recipe.",
+            hint="Check it; paths in a recipe are relative to the recipe.",
         )
     inside = root.resolve()
     files = []

@@ -65,6 +65,10 @@ class Sampling:
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= _MOST:
                 raise UsageError(f"{name}={value!r}: expected a whole number, at least {least}.")
+        if self.step and self.rule != "step":
+            raise UsageError(
+                f"step={self.step}: the rule {self.rule!r} has no steps; say rule='step'."
+            )
         if self.rule == "all" and (self.random or self.windows > 1):
             raise UsageError("the rule 'all' takes every frame: nothing is random or repeated.")
         jitter = self.jitter

@@ -141,16 +141,25 @@ class _Fsspec:
 
         try:
             self._fs, self._root = fsspec.core.url_to_fs(path)
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, OSError) as error:
             raise UsageError(f"{path!r} cannot be opened: {error}.") from error
         # A file of the Hub would fetch megabytes more than the range, in case they follow.
         self._options = {"cache_type": "none"} if path.startswith("hf://") else {}
 
     def read(self, name: str, start: int | None, size: int | None) -> bytes:
         path = f"{self._root}/{name}"
-        if start is None or size is None:
-            return cast(bytes, self._fs.cat_file(path))
-        return cast(bytes, self._fs.cat_file(path, start=start, end=start + size, **self._options))
+        end = None if start is None or size is None else start + size
+        options = {} if end is None else {"start": start, "end": end, **self._options}
+        try:
+            return cast(bytes, self._fs.cat_file(path, **options))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise
+        except Exception as error:  # of any package that fsspec brings in
+            at = self._fs.unstrip_protocol(path)
+            raise HubError(
+                f"{at} cannot be read: {type(error).__name__}: {error!s:.200}.",
+                hint="Check the address, and that you are signed in there.",
+            ) from error
 
 
 class _Web:

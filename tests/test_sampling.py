@@ -20,9 +20,10 @@ def rng(seed: int = 0) -> np.random.Generator:
 @st.composite
 def samplings(draw: st.DrawFn) -> Sampling:
     low = draw(st.integers(-20, 20))
+    rule = draw(st.sampled_from(["uniform", "step"]))
     return Sampling(
-        rule=draw(st.sampled_from(["uniform", "step"])),
-        step=draw(st.integers(0, 9)),
+        rule=rule,
+        step=draw(st.integers(0, 9)) if rule == "step" else 0,
         random=draw(st.booleans()),
         windows=draw(st.integers(1, 5)),
         margin=draw(st.integers(0, 30)),
@@ -119,6 +120,7 @@ def test_jitter_without_context_only_cuts() -> None:
         ({"jitter": (5, -5)}, "ascending"),
         ({"jitter": 5}, "two whole numbers"),
         ({"rule": "all", "windows": 2}, "takes every frame"),
+        ({"rule": "uniform", "step": 3}, "step=3: the rule 'uniform' has no steps"),
     ],
 )
 def test_wrong_values_are_named(values: dict[str, Any], message: str) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -68,18 +69,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+
+@contextmanager
+def serving(root: Path, handler: type[_Handler]) -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), handler) as server:
+        server.root, server.asked = root, []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture
 def web(root: Path) -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), _Handler) as server:
-        server.root, server.asked = root, []
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(root, _Handler) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def address(server: Server) -> str:
@@ -119,6 +129,43 @@ def test_a_web_server_s_refusals_are_clear(web: Server, monkeypatch: pytest.Monk
         read_all(address(web))
     with pytest.raises(HubError, match="cannot be read"):
         kslds.load("http://127.0.0.1:1/ds")
+
+
+class _Bucket(_Handler):
+    """As S3 answers: a bucket called "lab", and another that is closed."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/closed/"):
+            return self._refuse(403, "AccessDenied")
+        self.path = self.path.partition("?")[0].removeprefix("/lab/ds")
+        return super().do_GET()
+
+    def _answer(self, status: int, data: bytes) -> None:
+        return self._refuse(404, "NoSuchKey") if status == 404 else super()._answer(status, data)
+
+    do_HEAD = do_GET
+
+    def _refuse(self, status: int, code: str) -> None:
+        super()._answer(status, f"<Error><Code>{code}</Code></Error>".encode())
+
+
+def test_a_bucket_of_s3_gives_what_a_folder_gives(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("s3fs")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with serving(root, _Bucket) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address(server))
+        assert read_all("s3://lab/ds", shuffle=True) == read_all(root)
+        assert sum(1 for asked in server.asked if asked) == 12  # every sample by its range
+        with pytest.raises(IncompleteDataset, match="no finished shards"):
+            kslds.load("s3://lab/elsewhere")
+        with pytest.raises(
+            HubError, match=r"^s3://closed/ds/shards/.* cannot be read: PermissionError"
+        ):
+            kslds.load("s3://closed/ds")
 
 
 def test_an_address_that_nothing_opens_is_refused() -> None:
