@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate, islice
+from itertools import accumulate, islice, pairwise
 from numbers import Real
 from typing import Any
 
@@ -134,9 +134,11 @@ class Stream:
         All that `where` chose, in the order of the shards, for every rank and worker, wherever the
         epoch stands; and it leaves the epoch where it is. `balance` and weights do not count.
         """
-        for row in self._rows:
-            side, local = self._locate(int(row))
-            yield self._plain(side, self._sides[side].fields(local))
+        edges = np.searchsorted(self._rows, self._starts).tolist()
+        for number, (first, last) in enumerate(pairwise(edges)):
+            side = self._sides[number]
+            for fields in side.all_fields(self._rows[first:last] - self._starts[number]):
+                yield self._plain(number, fields)
 
     # order
 
@@ -473,8 +475,8 @@ def load(
             the whole side, wherever the shards are.
         seed: Seed of permutation and random frames, from 0.
         where: Only samples whose fields fulfil it, such as ``emotion == 'sad'`` or ``num_frames
-            >= 16 and signer_id not in ['subject_01']``; unknown is ``None``. Reads every
-            sample's JSON once.
+            >= 16 and signer_id not in ['subject_01']``; unknown is ``None``. Reads the fields of
+            all samples once, out of the shards' indexes.
         balance: A field, such as ``gloss_id`` or ``signer_id``, of which every value (unknown too)
             gets the same number of samples in an epoch: the mean number, rounded up. Samples of
             rare values are repeated, those of frequent ones take turns over the epochs.
@@ -675,9 +677,7 @@ def _order(
             f"{', '.join(sorted(columns))}."
         )
     groups: dict[Any, list[int]] = {}
-    threads = 0 if side.storage.is_local else _REMOTE_THREADS
-    tasks = (partial(side.fields, int(row)) for row in rows)
-    for row, fields in enumerate(in_order(tasks, threads=threads, ahead=4 * threads)):
+    for row, fields in enumerate(side.all_fields(rows)):
         if chosen is None or chosen(fields):
             groups.setdefault(None if balance is None else fields[balance], []).append(row)
     if not groups:

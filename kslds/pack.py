@@ -37,6 +37,9 @@ class Member:
     offset: Annotated[int, "where the bytes start in the tar"]
     size: Annotated[int, "number of bytes"]
     sha256: Annotated[str, "SHA-256 of the bytes, hex"]
+    text: Annotated[
+        str | None, "in shards, the JSON itself, so that fields are read all at once"
+    ] = None
 
 
 def index_path(tar: Path) -> Path:
@@ -58,14 +61,21 @@ class PackWriter:
         self._digest.update(data)
         self.size += len(data)
 
-    def add(self, key: str, *, field: str, data: bytes) -> None:
-        """Append one member, named ``<key>.<field>``."""
+    def add(self, key: str, *, field: str, data: bytes, is_text: bool = False) -> None:
+        """Append one member, named ``<key>.<field>``; text stands in the index as well."""
         info = tarfile.TarInfo(f"{key}.{field}")
         info.size, info.mtime, info.mode = len(data), 0, 0o644
         self._write(info.tobuf(tarfile.USTAR_FORMAT))
         digest = hashlib.sha256(data).hexdigest()
         self.members.append(
-            Member(key=key, field=field, offset=self.size, size=len(data), sha256=digest)
+            Member(
+                key=key,
+                field=field,
+                offset=self.size,
+                size=len(data),
+                sha256=digest,
+                text=data.decode() if is_text else None,
+            )
         )
         self._write(data + bytes(-len(data) % BLOCK))
 

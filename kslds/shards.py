@@ -35,7 +35,7 @@ from kslds.video import ENCODINGS
 
 FORMATS = ("webdataset", "parquet")
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Raised whenever the same clips give other shards, so that those of before are made again."""
 
 _ROW_GROUP_BYTES = 100 << 20
@@ -268,7 +268,7 @@ def _write_tars(
             if writer is None:
                 writer = stack.enter_context(pack.writing(path()))
             writer.add(sample.clip.clip_id, field=field, data=data)
-            writer.add(sample.clip.clip_id, field="json", data=text)
+            writer.add(sample.clip.clip_id, field="json", data=text, is_text=True)
             if sample.poses is not None:
                 writer.add(sample.clip.clip_id, field=pose.FIELD, data=sample.poses)
             count += 1

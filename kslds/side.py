@@ -8,10 +8,11 @@ import os
 import threading
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
+from functools import cached_property, partial
+from itertools import accumulate, pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kslds import pose, schema
+from kslds.batches import in_order
 from kslds.errors import CorruptData, IncompleteDataset, MediaError, MissingFile, UsageError
 from kslds.frames import MAX_SIDE, planes_shape, read_frames, read_jpegs
 from kslds.pack import SHARD_NAME
@@ -35,6 +37,8 @@ Frames = Callable[[int], Sequence[int]]
 """Number of frames of a clip → which to read."""
 
 _POSE = "pose.npy"
+_SHARDS_AHEAD = 4
+"""Whose fields are read at a time from afar: a few thousand samples each."""
 _MOST_BYTES = 2**31 - 1
 """Of a member, and the most that the system reads at once."""
 _MOST_SAMPLES = 2**24
@@ -204,21 +208,25 @@ class Side:
         return _Place(self._shards[number], table, row - self._starts[number])
 
     def _read_table(self, number: int) -> _Table:
+        with self._index(number) as data:
+            table = _Table(data, field=self._encoding.field)
+            stated = self._starts[number + 1] - self._starts[number]
+            if len(table.keys) != stated:
+                raise ValueError(f"{len(table.keys)} samples, where index.json states {stated}")
+        return table
+
+    @contextmanager
+    def _index(self, number: int) -> Iterator[bytes]:
+        """The index of a shard, to be read within the block."""
         name = self._shards[number].removesuffix(".tar") + ".index.parquet"
         data = self.storage.read(name)
         at = f"{self.storage.path}: {name}"
         if hashlib.sha256(data).hexdigest() != self._sha256[number]:
             raise CorruptData(f"{at} does not have the hash that index.json states.", hint=AGAIN)
         try:
-            table = _Table(data, field=self._encoding.field)
+            yield data
         except (LookupError, TypeError, AttributeError, ValueError, pa.ArrowException) as error:
             raise CorruptData(f"{at} is not an index of a shard: {error!r}.", hint=AGAIN) from error
-        stated = self._starts[number + 1] - self._starts[number]
-        if len(table.keys) != stated:
-            raise CorruptData(
-                f"{at} has {len(table.keys)} samples; index.json states {stated}.", hint=AGAIN
-            )
-        return table
 
     # one sample
 
@@ -237,6 +245,50 @@ class Side:
         """
         place = self._at(row)
         (text,) = self._read(place, "json")
+        return self._shown(place, text)
+
+    def all_fields(self, rows: npt.NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+        """The fields of many samples, as `fields` gives them; read shard by shard.
+
+        Args:
+            rows: Ascending.
+
+        Raises:
+            CorruptData: As `fields`.
+        """
+        edges = np.searchsorted(rows, self._starts).tolist()
+        tasks = (
+            partial(self._fields_of, number, rows[first:last].tolist())
+            for number, (first, last) in enumerate(pairwise(edges))
+            if first < last
+        )
+        threads = 0 if self.storage.is_local else _SHARDS_AHEAD
+        for found in in_order(tasks, threads=threads, ahead=threads):
+            yield from found
+
+    def _fields_of(self, number: int, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Of samples of one shard."""
+        with self._index(number) as data:
+            file = pq.ParquetFile(pa.BufferReader(data))
+            text_of: dict[str, str] = {}
+            if "text" in file.schema_arrow.names:  # which the first shards did not have
+                table = file.read(["key", "text"], use_threads=False)
+                keys, texts = (column.to_pylist() for column in table.columns)
+                text_of = {k: t for k, t in zip(keys, texts, strict=True) if t is not None}
+        found = []
+        for row in rows:
+            place = self._at(row)
+            if (text := text_of.get(place.key)) is None:
+                found.append(self.fields(row))
+                continue
+            data = text.encode()
+            if hashlib.sha256(data).digest() != place.sha256("json"):
+                raise self._wrong_bytes(place, "json")
+            found.append(self._shown(place, data))
+        return found
+
+    def _shown(self, place: _Place, text: bytes) -> dict[str, Any]:
+        """The fields in a sample's JSON, without those that are for finding its frames."""
         fields = self._parsed(place, text)
         for name in ("frame_sizes", "frame_crc32"):
             fields.pop(name, None)

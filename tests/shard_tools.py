@@ -71,7 +71,8 @@ def write_shards(
         with pack.writing(path) as writer:
             for one in samples[first : first + each]:
                 writer.add(one["key"], field=field, data=one["video"])
-                writer.add(one["key"], field="json", data=json.dumps(one["fields"]).encode())
+                text = json.dumps(one["fields"]).encode()
+                writer.add(one["key"], field="json", data=text, is_text=True)
                 if "pose" in one:
                     writer.add(one["key"], field="pose.npy", data=pose.encode(one["pose"]))
         index = pack.index_path(path).read_bytes()

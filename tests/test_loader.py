@@ -6,11 +6,14 @@ import itertools
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -369,9 +372,39 @@ def test_a_changed_label_is_noticed(copy: Path) -> None:
     at = data.index(b'"label":', text.offset) + len('"label":')
     flip(tar, at)  # 0 becomes 1
     message = rf"train-00000\.tar: the bytes of {text.key}\.json .*kslds shard DIR"
-    for read in (list, lambda stream: list(stream.fields())):
-        with pytest.raises(CorruptData, match=message):
-            read(kslds.load(copy, num_frames=1))
+    with pytest.raises(CorruptData, match=message):
+        list(kslds.load(copy, num_frames=1))
+
+
+def test_a_changed_label_of_the_index_is_noticed(copy: Path) -> None:
+    change_index(copy, lambda text: text and text.replace('"label":0', '"label":1'))
+    with pytest.raises(CorruptData, match=r"train-00000\.tar: the bytes of .*\.json .*shard DIR"):
+        list(kslds.load(copy, num_frames=1).fields())
+
+
+@pytest.mark.parametrize("has_column", [True, False])
+def test_fields_of_older_shards_are_read_one_by_one(copy: Path, has_column: bool) -> None:
+    expected = list(kslds.load(copy).fields())
+    change_index(copy, (lambda text: None) if has_column else None)
+    assert list(kslds.load(copy).fields()) == expected
+    chosen = kslds.load(copy, num_frames=1, where="label == 0")
+    assert {s["key"] for s in chosen} == {f["key"] for f in expected if f["label"] == 0}
+
+
+def change_index(root: Path, change: Callable[[str | None], str | None] | None) -> None:
+    """Of the first shard of H.264: other texts, or none; `index.json` states its hash."""
+    path = root / "shards" / "h264" / "index.json"
+    document = json.loads(path.read_bytes())
+    shard = document["splits"]["train"]["shards"][0]
+    index = pack.index_path(path.parent / shard["file"])
+    table = pq.read_table(index)
+    texts = table["text"].to_pylist()
+    table = table.drop_columns("text")
+    if change is not None:
+        table = table.append_column("text", pa.array([change(t) for t in texts], pa.string()))
+    pq.write_table(table, index)
+    shard["index_sha256"] = pack.sha256_file(index)
+    path.write_text(json.dumps(document))
 
 
 def test_a_tar_that_was_cut_off_is_noticed(copy: Path) -> None:
@@ -379,7 +412,7 @@ def test_a_tar_that_was_cut_off_is_noticed(copy: Path) -> None:
     text = [m for m in pack.read_index(tar)[0] if m.field == "json"][-1]
     tar.write_bytes(tar.read_bytes()[: text.offset + text.size // 2])
     with pytest.raises(CorruptData, match=rf"{text.key}\.json"):
-        list(kslds.load(copy).fields())
+        list(kslds.load(copy, num_frames=1))
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,13 @@ def test_a_web_server_and_fsspec_give_what_a_folder_gives(root: Path, web: Serve
     assert list(read_all("memory://ds", shuffle=True)) == list(read_all(root, shuffle=True))
 
 
+def test_fields_from_afar_take_a_request_or_two_a_shard(root: Path, web: Server) -> None:
+    stream = kslds.load(address(web), num_frames=2, where="clip_id != 'c3'", balance="gloss_id")
+    assert [f["key"] for f in stream.fields()] == [f"c{n}" for n in range(12) if n != 3]
+    assert sum(1 for asked in web.asked if asked) == 1  # of the first, which tells the columns
+    assert len(web.asked) <= 3 + 3 * 3
+
+
 def test_a_web_server_may_stumble(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     web.failures = 2

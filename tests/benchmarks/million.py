@@ -49,6 +49,26 @@ PER_RECORDING = 20
 PER_SIGNER = 100
 FRAMES = 80
 STEP_MS = 2_700
+FIELDS = {
+    "clip_id": "",
+    "recording_id": "rec_000000000000",
+    "source_file": "folder/rec_000000000000.mp4",
+    "corpus": "simulated",
+    "licence": "CC-BY-4.0",
+    "gloss_id": "sign_0000",
+    "label": 0,
+    "emotion": None,
+    "sentence": "sentence_0000",
+    "signer_id": "subject_00000000",
+    **dict.fromkeys(("start_ms", "end_ms", "first_frame", "last_frame"), 1_000),
+    "num_frames": FRAMES,
+    "fps_num": 30,
+    "fps_den": 1,
+    "width": 32,
+    "height": 32,
+    "frames_sha256": hashlib.sha256().hexdigest(),
+}
+"""Of a sample."""
 
 # --------------------------------------------------------------------------- making
 
@@ -210,12 +230,11 @@ def make_shards(root, clip_ids, classes):
     for pts in range(FRAMES):
         encoder.add(pts, bytes([(pts * 3) % 200]) * (32 * 32 * 3 // 2))
     data = encoder.finish().data
-    fields = {"clip_id": "one", "gloss_id": classes[0], "label": 0, "num_frames": FRAMES}
-    fields |= {"width": 32, "height": 32, "signer_id": "subject_00000000"}
+    fields = {**FIELDS, "clip_id": "one", "gloss_id": classes[0]}
     one = folder / "train-00000.tar"
     with pack.writing(one) as writer:
         writer.add("one", field="mp4", data=data)
-        writer.add("one", field="json", data=json.dumps(fields).encode())
+        writer.add("one", field="json", data=json.dumps(fields).encode(), is_text=True)
     parts, digest, size = pack.read_index(one)
     listed = []
     for place, first in enumerate(range(0, len(clip_ids), PER_SHARD)):
@@ -261,6 +280,7 @@ def write_index(tar, some, parts, digest, size):
         offset=np.array([p.offset for p in parts] * len(some)),
         size=np.array([p.size for p in parts] * len(some)),
         sha256=np.array([p.sha256 for p in parts] * len(some)),
+        text=pa.array([p.text for p in parts] * len(some)),
     )
     assert rows.num_rows == repeated
     metadata = {"tar_sha256": digest, "tar_size": str(size)}
@@ -373,7 +393,8 @@ def indices_written(root, number):
             with pack.writing(Path(folder) / f"train-{first // PER_SHARD:05d}.tar") as writer:
                 for k in range(first, min(first + PER_SHARD, number)):
                     writer.add(f"clip-{k:08d}", field="mp4", data=b"x")
-                    writer.add(f"clip-{k:08d}", field="json", data=b"{}")
+                    text = json.dumps({**FIELDS, "clip_id": f"clip-{k:08d}"}).encode()
+                    writer.add(f"clip-{k:08d}", field="json", data=text, is_text=True)
     return clock.read
 
 
@@ -400,6 +421,13 @@ def loader_first(root):
     with Clock() as clock:
         next(iter(opened(root)))
     return clock.read
+
+
+def loader_where(root):
+    """A filter that looks at every sample's fields."""
+    with Clock() as clock:
+        number = len(opened(root, where="emotion == None"))
+    return {**clock.read, "batches": number}
 
 
 def loader_state(root):
@@ -438,6 +466,7 @@ JOBS = {
     "shard: read the indices": (indices_read, {}),
     "loader: open": (loader_open, {}),
     "loader: open to first batch": (loader_first, {}),
+    "loader: open with a filter": (loader_where, {}),
     "loader: state": (loader_state, {}),
     "loader: resume to next batch": (loader_resume, {}),
 }
