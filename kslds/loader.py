@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, islice
 from numbers import Real
 from typing import Any
 
@@ -41,7 +41,7 @@ from kslds.order import Lane, Mixed, Order, Places, Plain, Rows, Stripe
 from kslds.reading import Reading, address_of, cache_of, checked, place
 from kslds.sampling import SAMPLINGS, Sampling, frame_indices, named
 from kslds.side import AGAIN, Side, Slot, read_index
-from kslds.state import State, Told, merge_states, whole
+from kslds.state import State, Told, brief, merge_states, whole
 from kslds.storage import Cache, Storage
 from kslds.video import ENCODINGS
 from kslds.where import parse
@@ -112,9 +112,8 @@ class Stream:
         """Samples that this rank sees in a whole epoch; with `batch_size`, batches."""
         rank = replace(self._here(), worker=0, workers=1)
         places, saves = rank.of(range(self._order.length))
-        if self._reading.drop_last:
-            return len(places) // rank.block
-        return -(-len(places) // rank.block) + saves
+        begun = 0 if self._reading.drop_last else rank.block - 1
+        return (len(places) + begun) // rank.block + saves
 
     def __repr__(self) -> str:
         return f"Stream(split={self.split!r}, samples={self._order.length})"
@@ -134,10 +133,9 @@ class Stream:
         All that `where` chose, in the order of the shards, for every rank and worker, wherever the
         epoch stands; and it leaves the epoch where it is. `balance` and weights do not count.
         """
-        edges = np.searchsorted(self._rows, self._starts).tolist()
-        for number, (first, last) in enumerate(pairwise(edges)):
-            side = self._sides[number]
-            for fields in side.all_fields(self._rows[first:last] - self._starts[number]):
+        edges = np.searchsorted(self._rows, self._starts)
+        for number, rows in enumerate(np.split(self._rows, edges[1:-1])):
+            for fields in self._sides[number].all_fields(rows - self._starts[number]):
                 yield self._plain(number, fields)
 
     # order
@@ -413,8 +411,8 @@ class Stream:
             if found.order_name[name] != mine:
                 what = name.split("_")[0]
                 raise UsageError(
-                    f"this state was taken on another {what} ({found.order_name[name]}, not "
-                    f"{mine}).",
+                    f"this state was taken on another {what} "
+                    f"({brief(found.order_name[name])}, not {brief(mine)}).",
                     hint="Load the dataset as it was when the state was taken.",
                 )
         progress, own = found.progress, None
@@ -487,7 +485,8 @@ def load(
             eighth less work for the host. For ``h264`` and heights that are a multiple of 4.
         batch_size: Yield batches of this many samples, decoded by threads straight into one
             array: ``video`` uint8 (B, T, C, H, W), a view of memory in the order (B, T, H, W, C);
-            whole numbers int64 (B,), text in lists. Samples and their order are the same.
+            whole numbers int64 (B,), text in lists. Samples and their order are the same. The last
+            one may be smaller, of several ranks the last two.
         drop_last: Leave out the last batch if it is not full, on all ranks.
         threads: Threads that read and decode ahead; 0: the caller's own. If not given: 0 without
             batches and in a worker of a `DataLoader`, else one for each core; and 16 (4 in a
@@ -495,10 +494,9 @@ def load(
         pin_memory: Allocate batches in page-locked memory, for `to_device`.
         rank: This process among `world_size`, from 0; from `torch.distributed` if not given.
         world_size: Processes that share an epoch; given with `rank` or not at all.
-        even: All ranks get the same number of samples: the last places of the epoch's order, fewer
-            than `world_size`, are left out, as with `drop_last`. Otherwise no sample is, and ranks
-            differ by one at most. They never differ in the number of batches of two samples or
-            more, unless there are fewer samples than ranks.
+        even: All ranks get the same number of samples, as with `drop_last`: the last, fewer than
+            `world_size`, are left out. Otherwise ranks differ by one at most, but not in batches,
+            unless `batch_size` is 1 or fewer samples than ranks are left.
         cache: A folder in which samples read from afar are kept; several processes may share it.
         cache_gb: How much it may hold, in gigabytes; what was not read for longest goes first.
 
@@ -669,7 +667,9 @@ def _order(
     seeds = None if seed is None else (seed,)
     if where is None and balance is None:
         return rows, Plain(rows, seeds)
-    columns = side.fields(0).keys() if len(side) else ()
+    if not len(side):
+        raise UsageError("where and balance choose among samples, and this split has none.")
+    columns = side.fields(0).keys()
     chosen = None if where is None else parse(where, columns=columns)
     if balance is not None and (not isinstance(balance, str) or balance not in columns):
         raise UsageError(

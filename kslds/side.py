@@ -41,6 +41,8 @@ _SHARDS_AHEAD = 4
 """Whose fields are read at a time from afar: a few thousand samples each."""
 _MOST_BYTES = 2**31 - 1
 """Of a member, and the most that the system reads at once."""
+_MOST_UNPACKED = 1 << 24, 200
+"""Bytes of an index, and for each byte of its file."""
 _MOST_SAMPLES = 2**24
 """Of a shard, which then has at least 24 GiB."""
 
@@ -70,7 +72,7 @@ class _Table:
     def __init__(self, data: bytes, *, field: str) -> None:
         # Not with Arrow's functions on columns, which import pandas, nor with its threads, which
         # may still hold the bytes, a thing of Python, when the interpreter ends.
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["field"])
+        file = _opened(data)
         names = ["key", "field", "offset", "size", "sha256"]
         table = file.read(names, use_threads=False).combine_chunks()
         keys, fields, offset, size, sha256 = (
@@ -78,6 +80,8 @@ class _Table:
             for column in table.columns
         )
         keys, numbers = _texts(keys), np.from_dlpack(fields.indices)
+        if keys.view(np.uint8).max(initial=0) > 127:
+            raise ValueError("keys that are not ASCII")
         offsets, sizes = np.from_dlpack(offset), np.from_dlpack(size)
         if len(table) and (min(offsets.min(), sizes.min()) < 0 or sizes.max() > _MOST_BYTES):
             raise ValueError(f"members of {sizes.min()} to {sizes.max()} bytes")
@@ -128,6 +132,16 @@ class _Place:
         return bytes(self.table.members[field].sha256[self.row])
 
 
+def _opened(data: bytes) -> Any:
+    """An index, unless it would take far more memory than its size lets expect."""
+    facts = pq.read_metadata(pa.BufferReader(data))
+    size = sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups))
+    if size > _MOST_UNPACKED[0] + _MOST_UNPACKED[1] * len(data):
+        raise ValueError(f"{size} bytes packed into {len(data)}")
+    repeated = {"field", "text"} & set(facts.schema.names)
+    return pq.ParquetFile(pa.BufferReader(data), metadata=facts, read_dictionary=list(repeated))
+
+
 def _texts(column: Any) -> npt.NDArray[np.bytes_]:
     """A column of ASCII text as an array."""
     _, offsets, data = column.buffers()
@@ -137,6 +151,25 @@ def _texts(column: Any) -> npt.NDArray[np.bytes_]:
         return np.array([text.encode("ascii") for text in column.to_pylist()], np.bytes_)
     text = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
     return text.view(f"S{lengths[0]}")
+
+
+def _json_of(data: bytes) -> dict[str, bytes]:
+    """The JSON of each key, out of an index; the first shards did not have it there."""
+    file = _opened(data)
+    if "text" not in file.schema_arrow.names:
+        return {}
+    table = file.read(["key", "field", "text"], use_threads=False).combine_chunks()
+    if not len(table):
+        return {}
+    keys, fields, texts = (column.chunk(0) for column in table.columns)
+    known = [text if text is None else text.encode() for text in texts.dictionary.to_pylist()]
+    return {
+        key: known[number]
+        for key, field, number in zip(
+            keys.to_pylist(), fields.to_pylist(), texts.indices.to_pylist(), strict=True
+        )
+        if field == "json" and number is not None and known[number] is not None
+    }
 
 
 def _matched(
@@ -225,8 +258,12 @@ class Side:
             raise CorruptData(f"{at} does not have the hash that index.json states.", hint=AGAIN)
         try:
             yield data
-        except (LookupError, TypeError, AttributeError, ValueError, pa.ArrowException) as error:
-            raise CorruptData(f"{at} is not an index of a shard: {error!r}.", hint=AGAIN) from error
+        except (
+            LookupError, TypeError, AttributeError, ValueError, OSError, pa.ArrowException
+        ) as error:  # fmt: skip
+            raise CorruptData(
+                f"{at} is not an index of a shard: {error!r:.300}.", hint=AGAIN
+            ) from error
 
     # one sample
 
@@ -269,22 +306,21 @@ class Side:
     def _fields_of(self, number: int, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Of samples of one shard."""
         with self._index(number) as data:
-            file = pq.ParquetFile(pa.BufferReader(data))
-            text_of: dict[str, str] = {}
-            if "text" in file.schema_arrow.names:  # which the first shards did not have
-                table = file.read(["key", "text"], use_threads=False)
-                keys, texts = (column.to_pylist() for column in table.columns)
-                text_of = {k: t for k, t in zip(keys, texts, strict=True) if t is not None}
+            text_of = _json_of(data)
         found = []
         for row in rows:
             place = self._at(row)
-            if (text := text_of.get(place.key)) is None:
+            text = text_of.get(place.key)
+            if text is None:
                 found.append(self.fields(row))
                 continue
-            data = text.encode()
-            if hashlib.sha256(data).digest() != place.sha256("json"):
-                raise self._wrong_bytes(place, "json")
-            found.append(self._shown(place, data))
+            if hashlib.sha256(text).digest() != place.sha256("json"):
+                raise CorruptData(
+                    f"{self._named(place)}.json: its text in the index is another than its hash "
+                    "there says.",
+                    hint="Fetch the dataset again, or remove the shard and run: kslds shard DIR",
+                )
+            found.append(self._shown(place, text))
         return found
 
     def _shown(self, place: _Place, text: bytes) -> dict[str, Any]:

@@ -106,12 +106,12 @@ class State:
                 hint="Give it what state_dict returned.",
             )
         ranks = whole("world_size", state["world_size"], least=1, most=MOST_LANES)
-        workers = whole("workers", state["workers"], least=1, most=MOST_LANES)
+        workers = whole("workers", state["workers"], least=1, most=MOST_LANES // ranks)
         worker = state["worker"]
         if worker is not None:
             worker = whole("worker", worker, least=0, most=workers - 1)
         return cls(
-            order_name={name: state[name] for name in _ORDER},
+            order_name={name: _plain(name, state[name]) for name in _ORDER},
             epoch=whole("epoch", state["epoch"], least=0),
             progress=[_stripe(stripe) for stripe in _listed("progress", state["progress"])],
             rank=whole("rank", state["rank"], least=0, most=ranks - 1),
@@ -141,7 +141,18 @@ def _flag(value: object) -> bool:
         UsageError: It is something else.
     """
     if not isinstance(value, bool):
-        raise UsageError(f"this is not the state of a stream: even is {value!r:.60}.")
+        raise UsageError(f"this is not the state of a stream: even is {brief(value)}.")
+    return value
+
+
+def _plain(name: str, value: object) -> object:
+    """What can be compared.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    if not isinstance(value, str | int | None):
+        raise UsageError(f"this is not the state of a stream: {name} is {brief(value)}.")
     return value
 
 
@@ -231,5 +242,13 @@ def whole(name: str, value: object, *, least: int, most: int = 2**62) -> int:
     if isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value:
         if value <= most:
             return int(value)
-        raise UsageError(f"{name}={value}: expected at most {most}.")
-    raise UsageError(f"{name}={value!r:.60}: expected a whole number, at least {least}.")
+        raise UsageError(f"{name}={brief(value)}: expected at most {most}.")
+    raise UsageError(f"{name}={brief(value)}: expected a whole number, at least {least}.")
+
+
+def brief(value: object) -> str:
+    """A value for a message, which is short."""
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # Python does not write out numbers of more than 4300 digits
+        return "(a very long number)"

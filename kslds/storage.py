@@ -45,9 +45,14 @@ class Storage:
     """
 
     def __init__(self, path: str) -> None:
-        self.path = _hub_revision(path)
         self.is_local = "://" not in path and "::" not in path
-        self._root = str(Path(path).absolute()) if self.is_local else self.path.rstrip("/")
+        scheme, _, rest = path.partition("://")
+        if not self.is_local and not (scheme and rest.strip("/")):
+            raise UsageError(f"{path!r:.60} is not an address, such as s3://bucket/folder.")
+        found = _hub_revision(path)
+        self._root = str(Path(path).absolute()) if self.is_local else found.rstrip("/")
+        self.path = _without_password(found)
+        """For people."""
         self._opened: tuple[int, _Reader] | None = None
         self._reader()
 
@@ -67,7 +72,7 @@ class Storage:
     def _open(self) -> _Reader:
         if self.is_local:
             return _Folder(self._root)
-        if re.match("https?://", self.path):
+        if re.match("https?://", self.path, re.IGNORECASE):
             return _Web(self._root)
         return _Fsspec(self._root)
 
@@ -141,8 +146,11 @@ class _Fsspec:
 
         try:
             self._fs, self._root = fsspec.core.url_to_fs(path)
-        except (ImportError, ValueError, OSError) as error:
-            raise UsageError(f"{path!r} cannot be opened: {error}.") from error
+        except Exception as error:  # of any package that fsspec brings in
+            at = _without_password(path)
+            raise UsageError(
+                f"{at!r} cannot be opened: {type(error).__name__}: {error!s:.200}."
+            ) from error
         # A file of the Hub would fetch megabytes more than the range, in case they follow.
         self._options = {"cache_type": "none"} if path.startswith("hf://") else {}
 
@@ -210,10 +218,16 @@ class _Web:
         raise HubError(f"{url} cannot be read: the server answers {status}.")
 
 
+def _without_password(address: str) -> str:
+    """``scheme://name:password@host/…`` without the name and the password."""
+    return re.sub(r"//[^/]*@", "//", address) if "://" in address else address
+
+
 def _hub_revision(path: str) -> str:
     """``hf://datasets/org/name@tag`` with the tag resolved to a commit, once for all reads."""
     if not path.startswith("hf://"):
         return path
+    import httpx2
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -225,7 +239,7 @@ def _hub_revision(path: str) -> str:
         )
     try:
         info = HfApi().dataset_info(repo, revision=revision or None)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError) as error:
         raise HubError(
             f"{path} cannot be opened: {type(error).__name__}: {str(error).splitlines()[0]}",
             hint="Check the name; a gated dataset needs access and a login: hf auth login",

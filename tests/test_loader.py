@@ -378,8 +378,57 @@ def test_a_changed_label_is_noticed(copy: Path) -> None:
 
 def test_a_changed_label_of_the_index_is_noticed(copy: Path) -> None:
     change_index(copy, lambda text: text and text.replace('"label":0', '"label":1'))
-    with pytest.raises(CorruptData, match=r"train-00000\.tar: the bytes of .*\.json .*shard DIR"):
+    with pytest.raises(CorruptData, match=r"train-00000\.tar: .*\.json: its text in the index"):
         list(kslds.load(copy, num_frames=1).fields())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: 7, "has no attribute 'dictionary'"),
+        (lambda text: b"a", "has no attribute 'encode'"),
+        (lambda text: text and text * 10_000, r"\d{8} bytes packed into"),
+    ],
+)
+def test_texts_that_are_none_are_refused(
+    copy: Path, change: Callable[[str | None], Any], message: str
+) -> None:
+    change_index(copy, change)
+    for read in (
+        lambda: list(kslds.load(copy).fields()),
+        lambda: kslds.load(copy, where="label == 0"),
+    ):
+        with pytest.raises(CorruptData, match=f"is not an index of a shard.*{message}"):
+            read()
+
+
+def test_keys_that_are_no_text_are_refused(copy: Path) -> None:
+    def not_ascii(table: pa.Table) -> pa.Table:
+        keys = [key.encode() for key in table["key"].to_pylist()]
+        column = pa.array([b"\xff" + key[1:] for key in keys], pa.binary()).view(pa.string())
+        return table.set_column(table.column_names.index("key"), "key", column)
+
+    write_index(copy, not_ascii)
+    with pytest.raises(CorruptData, match="keys that are not ASCII"):
+        list(kslds.load(copy, num_frames=1))
+
+
+def test_any_damage_to_an_index_is_said_to_be_one(copy: Path) -> None:
+    """Whatever Arrow makes of it."""
+    path = copy / "shards" / "h264" / "train-00000.index.parquet"
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        at = int(rng.integers(len(data) - 8))
+        data[at : at + 8] = rng.bytes(8)
+        path.write_bytes(data)
+        state_hash(copy)
+        try:
+            list(kslds.load(copy, num_frames=1).fields())
+        except CorruptData:
+            refused += 1
+    assert refused > 30
 
 
 @pytest.mark.parametrize("has_column", [True, False])
@@ -393,17 +442,31 @@ def test_fields_of_older_shards_are_read_one_by_one(copy: Path, has_column: bool
 
 def change_index(root: Path, change: Callable[[str | None], str | None] | None) -> None:
     """Of the first shard of H.264: other texts, or none; `index.json` states its hash."""
+
+    def changed(table: pa.Table) -> pa.Table:
+        texts = table["text"].to_pylist()
+        table = table.drop_columns("text")
+        if change is None:
+            return table
+        texts = [change(text) for text in texts]
+        kind = None if any(texts) else pa.string()
+        return table.append_column("text", pa.array(texts, kind))
+
+    write_index(root, changed)
+
+
+def write_index(root: Path, changed: Callable[[pa.Table], pa.Table]) -> None:
+    path = root / "shards" / "h264" / "train-00000.index.parquet"
+    pq.write_table(changed(pq.read_table(path)), path, compression="zstd")
+    state_hash(root)
+
+
+def state_hash(root: Path) -> None:
+    """Of the first index, as it is."""
     path = root / "shards" / "h264" / "index.json"
     document = json.loads(path.read_bytes())
     shard = document["splits"]["train"]["shards"][0]
-    index = pack.index_path(path.parent / shard["file"])
-    table = pq.read_table(index)
-    texts = table["text"].to_pylist()
-    table = table.drop_columns("text")
-    if change is not None:
-        table = table.append_column("text", pa.array([change(t) for t in texts], pa.string()))
-    pq.write_table(table, index)
-    shard["index_sha256"] = pack.sha256_file(index)
+    shard["index_sha256"] = pack.sha256_file(pack.index_path(path.parent / shard["file"]))
     path.write_text(json.dumps(document))
 
 
@@ -511,6 +574,10 @@ def test_a_path_that_is_no_dataset_is_said_to_be_none(small: Dataset, tmp_path: 
         ({"rank": 1}, "rank=1: expected at most 0"),
         ({"counts": [1, 2]}, "expected 1 counts"),
         ({"where": "label == 1"}, "on another where"),
+        ({"where": np.array([1, 2])}, "where is array"),
+        ({"epoch": 10**5000}, r"epoch=\(a very long number\): expected at most"),
+        ({"seed": -(10**5000)}, r"on another seed \(\(a very long number\), not 0\)"),
+        ({"world_size": 10**6, "workers": 2, "counts": [0, 5]}, "workers=2: expected at most 1"),
         ({"seed": 4}, r"on another seed \(4, not 0\)"),
         ({"shuffle": True}, r"on another shuffle"),
         ({"split": "test"}, "on another split"),

@@ -175,9 +175,25 @@ def test_a_bucket_of_s3_gives_what_a_folder_gives(
             kslds.load("s3://closed/ds")
 
 
-def test_an_address_that_nothing_opens_is_refused() -> None:
-    with pytest.raises(UsageError, match="cannot be opened"):
-        kslds.load("nosuch://bucket/ds")
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("nosuch://bucket/ds", "'nosuch://bucket/ds' cannot be opened: ValueError: Protocol not"),
+        ("github://bad", "'github://bad' cannot be opened: TypeError"),
+        ("ftp://user:secret@127.0.0.1:1/x", "'ftp://127.0.0.1:1/x' cannot be opened: .*refused"),
+        ("s3://", "'s3://' is not an address"),
+        ("://x", "'://x' is not an address"),
+    ],
+)
+def test_an_address_that_nothing_opens_is_refused(address: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        kslds.load(address)
+
+
+def test_the_hub_may_be_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(HubError, match="hf://datasets/a/b cannot be opened: ConnectError"):
+        kslds.load("hf://datasets/a/b")
 
 
 def test_ranges_of_a_folder(tmp_path: Path) -> None:
