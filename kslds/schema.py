@@ -13,6 +13,7 @@ import types
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -287,6 +288,7 @@ _ARROW: Mapping[Any, pa.DataType] = {
 of the memory of those of a list."""
 
 
+@cache
 def _columns(record: type) -> list[tuple[str, Any, bool, str]]:
     """Name, plain type, nullability and description of each field."""
     hints = get_type_hints(record, include_extras=True)
@@ -342,7 +344,8 @@ def from_table(record: type[_R], table: pa.Table) -> list[_R]:
     """The rows of an Arrow table as records."""
     found: list[_R] = []
     known: dict[str, str] = {}
-    many = {name for name, plain, _, _ in _columns(record) if plain == Sequence[int]}
+    kind: type = record  # what a cache takes as a key
+    many = {name for name, plain, _, _ in _columns(kind) if plain == Sequence[int]}
     # Few rows at a time, and equal texts as one object, as most columns repeat a few: a million
     # rows would take twice the memory otherwise.
     for batch in table.to_batches(max_chunksize=8192):
