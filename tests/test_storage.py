@@ -179,7 +179,7 @@ def test_a_bucket_of_s3_gives_what_a_folder_gives(
     ("address", "message"),
     [
         ("nosuch://bucket/ds", "'nosuch://bucket/ds' cannot be opened: ValueError: Protocol not"),
-        ("github://bad", "'github://bad' cannot be opened: TypeError"),
+        ("generic://bad", "'generic://bad' cannot be opened: TypeError"),
         ("ftp://user:secret@127.0.0.1:1/x", "'ftp://127.0.0.1:1/x' cannot be opened: .*refused"),
         ("s3://", "'s3://' is not an address"),
         ("://x", "'://x' is not an address"),
