@@ -302,6 +302,7 @@ def test_ranks_have_the_same_number_of_batches(
     shards: Path, ranks: int, batch_size: int, workers: int, drop_last: bool
 ) -> None:
     """Of 23 samples, where one more or less would give some ranks a batch more."""
+    data = workers and pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
     seen: Counter[str] = Counter()
     sizes = []
     for rank in range(ranks):
@@ -311,7 +312,6 @@ def test_ranks_have_the_same_number_of_batches(
         )  # fmt: skip
         batches: Any = stream
         if workers:
-            data = pytest.importorskip("torch.utils.data", reason=torch_is_an_extra)
             batches = data.DataLoader(stream, batch_size=None, num_workers=workers)
         keys = [batch["key"] for batch in batches]
         assert len(keys) == len(stream)
