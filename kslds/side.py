@@ -134,12 +134,15 @@ class _Place:
 
 def _opened(data: bytes) -> Any:
     """An index, unless it would take far more memory than its size lets expect."""
-    facts = pq.read_metadata(pa.BufferReader(data))
-    size = sum(facts.row_group(n).total_byte_size for n in range(facts.num_row_groups))
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["field", "text"])
+    except KeyError:  # the first shards had no text
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["field"])
+    groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+    size = sum(group.total_byte_size for group in groups)
     if size > _MOST_UNPACKED[0] + _MOST_UNPACKED[1] * len(data):
         raise ValueError(f"{size} bytes packed into {len(data)}")
-    repeated = {"field", "text"} & set(facts.schema.names)
-    return pq.ParquetFile(pa.BufferReader(data), metadata=facts, read_dictionary=list(repeated))
+    return file
 
 
 def _texts(column: Any) -> npt.NDArray[np.bytes_]:
