@@ -41,8 +41,8 @@ _SHARDS_AHEAD = 4
 """Whose fields are read at a time from afar: a few thousand samples each."""
 _MOST_BYTES = 2**31 - 1
 """Of a member, and the most that the system reads at once."""
-_MOST_UNPACKED = 1 << 24, 200
-"""Bytes of an index, and for each byte of its file."""
+_MOST_UNPACKED, _MOST_RATIO = 1 << 24, 200
+"""Bytes that an index may take, and as many more for each byte of its file."""
 _MOST_SAMPLES = 2**24
 """Of a shard, which then has at least 24 GiB."""
 
@@ -140,7 +140,7 @@ def _opened(data: bytes) -> Any:
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["field"])
     groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
     size = sum(group.total_byte_size for group in groups)
-    if size > _MOST_UNPACKED[0] + _MOST_UNPACKED[1] * len(data):
+    if size > _MOST_UNPACKED + _MOST_RATIO * len(data):
         raise ValueError(f"{size} bytes packed into {len(data)}")
     return file
 
@@ -245,10 +245,13 @@ class Side:
 
     def _read_table(self, number: int) -> _Table:
         with self._index(number) as data:
-            table = _Table(data, field=self._encoding.field)
-            stated = self._starts[number + 1] - self._starts[number]
-            if len(table.keys) != stated:
-                raise ValueError(f"{len(table.keys)} samples, where index.json states {stated}")
+            return self._table(number, data)
+
+    def _table(self, number: int, data: bytes) -> _Table:
+        table = _Table(data, field=self._encoding.field)
+        stated = self._starts[number + 1] - self._starts[number]
+        if len(table.keys) != stated:
+            raise ValueError(f"{len(table.keys)} samples, where index.json states {stated}")
         return table
 
     @contextmanager
@@ -310,6 +313,8 @@ class Side:
         """Of samples of one shard."""
         with self._index(number) as data:
             text_of = _json_of(data)
+            if self._tables[number] is None:  # `_at` would fetch the same bytes for it
+                self._tables[number] = self._table(number, data)
         found = []
         for row in rows:
             place = self._at(row)

@@ -194,6 +194,7 @@ class _Web:
         if start is not None and size is not None:
             headers["Range"] = f"bytes={start}-{start + size - 1}"
         url = f"{self._root}/{quote(name)}"
+        at = _without_password(url)
         for attempt in range(_TRIES):
             time.sleep(attempt * 0.5)
             last = attempt == _TRIES - 1
@@ -204,18 +205,18 @@ class _Web:
                         return answer.read()
             except self._failures as error:
                 if last:
-                    raise HubError(f"{url} cannot be read: {error}.") from error
+                    raise HubError(f"{at} cannot be read: {error}.") from error
                 continue
             if status in (404, 410):
-                raise FileNotFoundError(url)
+                raise FileNotFoundError(at)
             if status == 200:
                 raise HubError(
-                    f"{url}: the server sends the whole file where a range was asked for.",
+                    f"{at}: the server sends the whole file where a range was asked for.",
                     hint="Use a server that answers ranges, or download the dataset.",
                 )
             if status < 500 and status != 429:
                 break
-        raise HubError(f"{url} cannot be read: the server answers {status}.")
+        raise HubError(f"{at} cannot be read: the server answers {status}.")
 
 
 def _without_password(address: str) -> str:

@@ -115,7 +115,7 @@ def test_fields_from_afar_take_a_request_or_two_a_shard(root: Path, web: Server)
     stream = kslds.load(address(web), num_frames=2, where="clip_id != 'c3'", balance="gloss_id")
     assert [f["key"] for f in stream.fields()] == [f"c{n}" for n in range(12) if n != 3]
     assert sum(1 for asked in web.asked if asked) == 1  # of the first, which tells the columns
-    assert len(web.asked) <= 3 + 3 * 3
+    assert len(web.asked) <= 4 + 3 * 2  # with an index for each of two passes over three shards
 
 
 def test_a_web_server_may_stumble(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +173,19 @@ def test_a_bucket_of_s3_gives_what_a_folder_gives(
             HubError, match=r"^s3://closed/ds/shards/.* cannot be read: PermissionError"
         ):
             kslds.load("s3://closed/ds")
+
+
+def test_a_password_is_not_repeated(web: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(IncompleteDataset) as refused:
+        kslds.load(address(web).replace("//", "//user:secret@") + "/elsewhere")
+    assert "secret" not in str(refused.value)
+    for failures, options in ((99, {}), (0, {"shuffle": True})):
+        web.failures, web.ranges = failures, False
+        with pytest.raises(HubError) as failed:
+            read_all(address(web).replace("//", "//user:secret@"), **options)
+        assert "127.0.0.1" in str(failed.value)
+        assert "secret" not in str(failed.value)
 
 
 @pytest.mark.parametrize(
