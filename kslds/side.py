@@ -449,7 +449,7 @@ class Side:
                 raise ValueError(f"label {label!r:.40} of {len(self.classes)}")
             later = dict.fromkeys(schema.LATER)  # shards may be from before these
             return {"key": place.key, "label": label} | later | fields | {"key": place.key}
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise CorruptData(
                 f"{self._named(place)}.json is not the JSON of a sample: {error!r}.", hint=AGAIN
             ) from error
@@ -500,7 +500,7 @@ def read_index(storage: Storage, *, encoding: str | None) -> dict[str, Any]:
             index: dict[str, Any] = json.loads(storage.read(f"shards/{name}/index.json"))
         except MissingFile:
             continue
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptData(
                 f"{storage.path}: shards/{name}/index.json is not JSON: {error}.", hint=AGAIN
             ) from error

@@ -71,7 +71,7 @@ def write_shards(
         with pack.writing(path) as writer:
             for one in samples[first : first + each]:
                 writer.add(one["key"], field=field, data=one["video"])
-                text = json.dumps(one["fields"]).encode()
+                text = one.get("text") or json.dumps(one["fields"]).encode()
                 writer.add(one["key"], field="json", data=text, is_text=True)
                 if "pose" in one:
                     writer.add(one["key"], field="pose.npy", data=pose.encode(one["pose"]))

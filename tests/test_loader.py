@@ -402,6 +402,16 @@ def test_texts_that_are_none_are_refused(
             read()
 
 
+def test_json_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    root = write_shards(tmp_path, [{**made_up("a"), "text": b"[" * 100_000}])
+    for read in (list, lambda stream: list(stream.fields())):
+        with pytest.raises(CorruptData, match=r"a\.json is not the JSON of a sample: Recursion"):
+            read(kslds.load(root, num_frames=1))
+    (root / "shards" / "jpeg" / "index.json").write_text("[" * 100_000)
+    with pytest.raises(CorruptData, match=r"jpeg/index\.json is not JSON"):
+        kslds.load(root)
+
+
 def test_keys_that_are_no_text_are_refused(copy: Path) -> None:
     def not_ascii(table: pa.Table) -> pa.Table:
         keys = [key.encode() for key in table["key"].to_pylist()]
